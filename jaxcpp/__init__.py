@@ -1,0 +1,44 @@
+"""Coordinating retailers and their suppliers: plans by consensus, payments by Vickrey-Clarke-Groves.
+
+The five names below are all a new user needs. They load on first use, so that `import jaxcpp`
+is quick and does not start JAX.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxcpp.agents.retailer import Retailer
+    from jaxcpp.agents.supplier import Supplier
+    from jaxcpp.mechanism.contract import Contract
+    from jaxcpp.mechanism.coordinate import coordinate
+    from jaxcpp.mechanism.fees import AdditiveFee
+
+__version__ = "0.1.0"
+
+__all__ = ["AdditiveFee", "Contract", "Retailer", "Supplier", "__version__", "coordinate"]
+
+_HOMES = {
+    "AdditiveFee": "jaxcpp.mechanism.fees",
+    "Contract": "jaxcpp.mechanism.contract",
+    "Retailer": "jaxcpp.agents.retailer",
+    "Supplier": "jaxcpp.agents.supplier",
+    "coordinate": "jaxcpp.mechanism.coordinate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home on first use (PEP 562)."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'jaxcpp' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Every public name, loaded or not."""
+    return sorted(__all__)

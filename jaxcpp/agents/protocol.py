@@ -1,0 +1,89 @@
+"""What a coordinator may ask of an agent, and all it may ever see.
+
+After Maggiar, Dicker and Mahoney, arXiv:2408.16462: an agent answers *proximally* (its best plan at
+a price, held near a proposal), to a *price* alone, or with its *value* at a plan. An agent whose
+model runs on the platform also returns its local slope, which is what the price Newton method
+needs. Costs, lanes, capacity, demand, stock and flows are in no answer.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+
+class Response(eqx.Module):
+    """A smoothed answer to a price: see `jaxcpp.transport.side.Answer` for the terms."""
+
+    value: Float[Array, ""]  # currency
+    bias: Float[Array, ""]  # currency
+    bound: Float[Array, ""]  # currency
+    plan: Float[Array, " n"]  # units
+    slope: Float[Array, "n n"]
+    drift: Float[Array, " n"]
+    spend: Float[Array, ""]  # currency: transport, holding, backlog and lost-sale cost at the plan
+
+
+class Confirmation(eqx.Module):
+    """What an agent says of one plan: what living with it costs, and what it cannot do of it.
+
+    `cost` is reached by flows that keep every constraint, so it is an upper bound on the agent's
+    cheapest cost; `spend` is the part of it that is money spent, lost and earned margins left out.
+    """
+
+    cost: Float[Array, ""]  # currency, minus the agent's utility up to a constant of its own
+    spend: Float[Array, ""]  # currency
+    short: Float[Array, " n"]  # units of the plan the agent cannot ship or take
+    unmet: Float[Array, ""]  # units the agent had to serve and, with this plan, cannot
+
+
+State = TypeVar("State")
+
+
+class ProximalAgent(Protocol[State]):
+    """Answers `argmax_x u(x) - price @ x - rho/2 |x - proposal|^2`.
+
+    `epsilon` is the smoothing and `accuracy` [units] the error the coordinator can live with; an
+    exact agent ignores both. `memory` is the agent's own warm start, opaque to the coordinator."""
+
+    def memory(self) -> State: ...
+
+    def best_response(
+        self,
+        price: Float[Array, " n"],
+        proposal: Float[Array, " n"],
+        rho: Float[Array, ""],
+        epsilon: Float[Array, ""],
+        memory: State,
+        accuracy: Float[Array, ""],
+    ) -> tuple[Float[Array, " n"], State]: ...
+
+
+class PriceAgent(Protocol):
+    """Answers a price alone: `max_x u(x) - price @ x`, exactly, as a bound on its cost."""
+
+    def bound(self, price: Float[Array, " n"]) -> Float[Array, ""]: ...
+
+
+class ValueAgent(Protocol):
+    """Answers a plan: what it costs, and the marginal value of one more unit at each node."""
+
+    def value_and_gradient(
+        self, plan: Float[Array, " n"]
+    ) -> tuple[Float[Array, ""], Float[Array, " n"]]: ...
+
+
+class Agent(ProximalAgent[State], PriceAgent, ValueAgent, Protocol[State]):
+    """An agent on the platform: answers in all three ways, with its slope, and confirms plans."""
+
+    def quote(self) -> Float[Array, " n"]: ...
+
+    def respond(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Response: ...
+
+    def propose(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Float[Array, " n"]: ...
+
+    def confirm(
+        self, plan: Float[Array, " n"], price: Float[Array, " n"], epsilon: Float[Array, ""]
+    ) -> Confirmation: ...

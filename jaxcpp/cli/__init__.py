@@ -1,0 +1,1 @@
+"""Words to calls: one file a command. Everything heavy is imported inside the commands."""

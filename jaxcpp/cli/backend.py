@@ -1,0 +1,54 @@
+"""JAX as the commands use it: float64, a cache of compiled programs, the device asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from jaxcpp.cli.options import Device
+from jaxcpp.cli.status import Status, fail
+
+_MIN_COMPILE_SECONDS = 0.1  # what compiles faster is not worth a file
+
+
+def start(device: Device | None = None) -> None:
+    """Import JAX and settle what its own variables (`JAX_...`) and earlier settings leave open.
+
+    Leaves with status 6 where `device`, or the platform that `JAX_PLATFORMS` names, is not there.
+    """
+    import jax
+
+    config: Any = jax.config
+    if "JAX_ENABLE_X64" not in os.environ:
+        config.update("jax_enable_x64", True)
+    if config.jax_compilation_cache_dir is None:
+        folder = default_cache_folder()
+        if _writable(folder):
+            config.update("jax_compilation_cache_dir", str(folder))
+            if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+                config.update("jax_persistent_cache_min_compile_time_secs", _MIN_COMPILE_SECONDS)
+    if device == "cpu" and not config.jax_platforms:
+        config.update("jax_platforms", "cpu")  # leaves a GPU's memory alone
+    try:
+        found = jax.devices(device)
+    except RuntimeError as error:
+        fail(f"no {device or 'such'} device: {error}", Status.NO_DEVICE)
+    if device is not None:
+        config.update("jax_default_device", found[0])
+
+
+def default_cache_folder() -> Path:
+    """Where compiled programs are kept when nobody says otherwise: the platform's cache folder."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "jaxcpp"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxcpp"
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)

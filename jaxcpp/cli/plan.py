@@ -1,0 +1,149 @@
+"""`jaxcpp plan`: the main job, a fleet in, certified contracts out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import jaxcpp
+from jaxcpp.cli import backend
+from jaxcpp.cli.options import (
+    Config,
+    Device,
+    Fee,
+    FleetFolder,
+    Json,
+    RunFolder,
+    Tolerance,
+    parse_fee,
+)
+from jaxcpp.cli.status import Status, fail
+from jaxcpp.fleet.settings import Method, Settings, Units
+
+if TYPE_CHECKING:
+    from jaxcpp.fleet.results import Rejected, Run
+
+_DEFAULT = Settings()
+
+
+def plan(
+    fleet: FleetFolder,
+    run: RunFolder,
+    *,
+    fee: Fee = "none",
+    tolerance: Tolerance = _DEFAULT.tolerance,
+    method: Annotated[
+        Method,
+        typer.Option(
+            envvar="JAXCPP_METHOD",
+            help="newton: price steps with the agents' slopes; admm: the protocol for black-box agents.",
+        ),
+    ] = _DEFAULT.method,
+    units: Annotated[
+        Units, typer.Option(envvar="JAXCPP_UNITS", help="Issue plans in fractions or in whole units.")
+    ] = _DEFAULT.units,
+    flows: Annotated[
+        bool, typer.Option("--flows", envvar="JAXCPP_FLOWS", help="Write the private transport plans too.")
+    ] = _DEFAULT.flows,
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad",
+            envvar="JAXCPP_SKIP_BAD",
+            help="Leave bad products out (rejected.parquet lists them).",
+        ),
+    ] = False,
+    batch: Annotated[
+        int | None,
+        typer.Option(envvar="JAXCPP_BATCH", min=1, metavar="N", help="Contracts solved together."),
+    ] = _DEFAULT.batch,
+    max_rounds: Annotated[
+        int | None,
+        typer.Option(
+            envvar="JAXCPP_MAX_ROUNDS", min=1, metavar="N", help="Rounds before a contract is given up."
+        ),
+    ] = _DEFAULT.max_rounds,
+    device: Annotated[
+        Device | None, typer.Option(envvar="JAXCPP_DEVICE", help="Where to solve; JAX's choice by default.")
+    ] = None,
+    config: Config = None,  # noqa: ARG001  (its callback reads the file)
+    as_json: Json = False,
+) -> None:
+    """Plan a fleet: plans, prices, payments, certified.
+
+    FLEET is a folder of Parquet or CSV tables; RUN receives contracts, plans and run.json. Options
+    can also be set in the environment (JAXCPP_TOLERANCE, ...) and in a TOML file.
+    """
+    settings = Settings(
+        additive_fee=parse_fee(fee),
+        tolerance=tolerance,
+        method=method,
+        units=units,
+        flows=flows,
+        max_rounds=max_rounds,
+        batch=batch,
+    )
+    outcome = _plan(fleet, run, settings, skip_bad=skip_bad, device=device)
+    status = _report(*outcome, folder=run, as_json=as_json)
+    if status is not Status.DONE:
+        raise typer.Exit(status)
+
+
+def _plan(
+    fleet_folder: Path, run_folder: Path, settings: Settings, *, skip_bad: bool, device: Device | None
+) -> tuple[Run, list[Rejected], str]:
+    """Read, solve, write; the run, the products left out, and the currency."""
+    from rich.console import Console
+
+    from jaxcpp import tables
+    from jaxcpp.cli.progress import progress_bar
+
+    started = time.perf_counter()
+    try:
+        tables.check_run_folder(run_folder)
+        fleet, rejected = tables.read_fleet(fleet_folder, skip_bad=skip_bad)
+    except (tables.FleetError, tables.RunFolderError) as error:
+        fail(str(error), Status.BAD_INPUT)
+    read = time.perf_counter() - started
+    backend.start(device)
+    from jaxcpp.fleet.solve import plan_fleet
+
+    with progress_bar(Console(stderr=True)) as on_progress:
+        run = plan_fleet(fleet, settings, on_progress)
+    info = {
+        "version": jaxcpp.__version__,
+        "settings": settings,
+        "fleet_fingerprint": fleet.fingerprint,
+        "seconds": {"read": read},
+        "started": started,
+    }
+    tables.write_run(run, rejected, run_folder, info=info)
+    return run, rejected, fleet.currency
+
+
+def _report(run: Run, rejected: Sequence[Rejected], currency: str, *, folder: Path, as_json: bool) -> Status:
+    """Print what came out; the exit status."""
+    from rich.console import Console
+
+    from jaxcpp.cli.summary import attention, listed, summary
+
+    text = (folder / "run.json").read_text(encoding="utf-8")
+    if as_json:
+        typer.echo(text.rstrip())
+    else:
+        Console().print(summary(run.contracts, json.loads(text), currency))
+        typer.echo(f"written to {folder}")
+    left_out = (f"{row.product_id}: {row.reason}" for row in rejected)
+    for lines in (
+        listed(f"{len(rejected):,} products left out", left_out),
+        attention(run.contracts, "infeasible", "contracts are infeasible"),
+        attention(run.contracts, "not_converged", "contracts are not certified"),
+    ):
+        for line in lines:
+            typer.echo(line, err=True)
+    return Status.NOT_CERTIFIED if run.status_counts().get("not_converged") else Status.DONE

@@ -1,0 +1,84 @@
+"""The short table after a run, and the contracts that need a person's attention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from jaxcpp.fleet.results import Columns
+
+SHOWN = 10
+"""Contracts listed by name; the others are counted."""
+
+_PHASES = ("read", "compile", "solve", "write")
+
+
+def summary(contracts: Columns, document: Mapping[str, Any], currency: str) -> Table:
+    """A run at a glance: statuses, costs, gain, payments, certificate, rounds, seconds.
+
+    `contracts` holds the columns of the run's contracts, `document` what run.json says. Sums are in
+    currency and leave out contracts without a plan.
+    """
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column()
+
+    def total(*names: str) -> float:
+        return float(sum(np.nansum(np.asarray(contracts[name], dtype=float)) for name in names))
+
+    counts = document["status_counts"]
+    table.add_row("contracts", f"{sum(counts.values()):,}")
+    for status, count in counts.items():
+        table.add_row(f"  {status.replace('_', ' ')}", f"{count:,}")
+    before = total("retailer_cost_jit", "supplier_cost_jit")
+    gain = total("gain")
+    share = f"{gain / before:.2%} of chain cost" if before > 0 else ""
+    table.add_row("chain cost, just-in-time", _money(before), currency)
+    table.add_row("chain cost, planned", _money(total("retailer_cost_plan", "supplier_cost_plan")), currency)
+    table.add_row("gain", _money(gain), f"{currency} {share}".strip())
+    table.add_row("cost-benefit transfers", _money(total("cbt")), currency)
+    table.add_row("fees", _money(total("fee")), currency)
+    table.add_row("paid", _money(total("paid")), currency)
+    gaps = np.asarray(contracts["efficiency_gap"], dtype=float)
+    gaps = gaps[np.isfinite(gaps)]
+    if gaps.size:
+        worst = f"{currency} or {document['worst_efficiency_gap']:.1e} of chain cost".strip()
+        table.add_row("worst certificate", f"{gaps.max():,.2g}", worst)
+    rounds = document["rounds"]
+    if rounds["median"] is not None:
+        table.add_row(
+            "rounds", f"{rounds['median']:.0f}", f"median, 99 % {rounds['p99']:.0f}, most {rounds['max']:.0f}"
+        )
+    seconds = document["seconds"]
+    spent = ", ".join(f"{name} {seconds[name]:.1f}" for name in _PHASES if name in seconds)
+    table.add_row("seconds", f"{seconds['total']:.1f}", spent)
+    return table
+
+
+def attention(contracts: Columns, status: str, what: str) -> list[str]:
+    """Lines that name the contracts of one status with their reasons: the first few, then a count."""
+    chosen = [
+        (contract, reason)
+        for contract, found, reason in zip(
+            contracts["contract_id"], contracts["status"], contracts["reason"], strict=True
+        )
+        if found == status
+    ]
+    return listed(f"{len(chosen):,} {what}", (f"{contract}: {reason}" for contract, reason in chosen))
+
+
+def listed(title: str, lines: Iterable[str]) -> list[str]:
+    """`title`, the first few of `lines`, and how many more there are; nothing where there are none."""
+    every = list(lines)
+    if not every:
+        return []
+    more = [f"  and {len(every) - SHOWN:,} more"] if len(every) > SHOWN else []
+    return [f"{title}:", *(f"  {line}" for line in every[:SHOWN]), *more]
+
+
+def _money(amount: float) -> str:
+    return f"{amount:,.2f}"

@@ -1,0 +1,1 @@
+MAX_ROUNDS=1

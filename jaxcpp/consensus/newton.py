@@ -1,0 +1,65 @@
+"""Price Newton: the coordinator sums the agents' responses and slopes and corrects the price.
+
+For agents that return their local slope. At a price `p` the retailer pays for what it takes and the
+supplier is paid for what it ships, `pi_retailer = p = -pi_supplier`: the prices sum to zero at
+every round, and the joint dual's gradient is the imbalance of the two plans.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxcpp.agents.protocol import Agent
+from jaxcpp.consensus.outcome import Outcome, settle
+from jaxcpp.transport import path
+
+MAX_ROUNDS = 200
+TURN = 8
+"""Rounds between two certificates."""
+TIGHTEST = 5e-4
+"""Of the tolerance: a path whose certificate fails at a tighter target than this is given up."""
+
+
+def evaluate(retailer: Agent[Any], supplier: Agent[Any]) -> path.Evaluate:
+    """The joint smoothed dual, from two answers."""
+
+    def at(price: Float[Array, " n"], epsilon: Float[Array, ""]) -> path.Evaluation:
+        taken, shipped = retailer.respond(price, epsilon), supplier.respond(-price, epsilon)
+        return path.Evaluation(
+            value=taken.value + shipped.value,
+            bias=taken.bias + shipped.bias,
+            bound=taken.bound + shipped.bound,
+            gradient=taken.plan - shipped.plan,
+            slope=taken.slope + shipped.slope,
+            drift=taken.drift - shipped.drift,
+            spend=taken.spend + shipped.spend,
+        )
+
+    return at
+
+
+def begin(
+    retailer: Agent[Any], supplier: Agent[Any], price: Float[Array, " n"] | None = None
+) -> path.PathState:
+    """Open at the supplier's quote, or at a price known from before."""
+    del retailer
+    return path.start(supplier.quote() if price is None else price)
+
+
+def turn(
+    retailer: Agent[Any], supplier: Agent[Any], state: path.PathState, tolerance: Float[Array, ""]
+) -> tuple[path.PathState, Outcome]:
+    """A few rounds, then a certificate; a path whose certificate fails goes on at a tighter target."""
+    joint = evaluate(retailer, supplier)
+    state = jax.lax.fori_loop(0, TURN, lambda _, now: path.advance(joint, now, tolerance), state)
+    outcome = settle(retailer, supplier, state.price, state.epsilon, state.rounds)
+    failed = state.done & ~outcome.certified(tolerance) & (state.strict > TIGHTEST)
+    return path.choose(failed, path.resume(state), state), outcome
+
+
+def finished(state: path.PathState, max_rounds: Int[Array, ""] | int) -> Bool[Array, ""]:
+    """Is there nothing left to do: certified, given up, or out of rounds?"""
+    return state.done | (state.rounds >= max_rounds)

@@ -1,0 +1,85 @@
+"""How a consensus ended: a plan both agents can live with, and what is proved about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxcpp.agents.protocol import Agent, Confirmation
+
+FEASIBLE = 1e-9
+"""Units of a contract of volume 1 that may be missing from a plan still called feasible."""
+
+
+class Outcome(eqx.Module):
+    """A consensus plan with both agents' costs of it, in scaled units.
+
+    `bound` is below the joint cost of every plan, `gap = cost - bound` bounds how far this plan is
+    from the best. `retailer_floor` and `supplier_floor` bound each agent's own cheapest cost of this
+    plan from below: they bracket a transfer.
+    """
+
+    plan: Float[Array, " n"]
+    price: Float[Array, " n"]
+    epsilon: Float[Array, ""]
+    retailer: Confirmation
+    supplier: Confirmation
+    bound: Float[Array, ""]
+    retailer_floor: Float[Array, ""]
+    supplier_floor: Float[Array, ""]
+    missing: Float[Array, ""]  # units not served that had to be, or planned and not shipped
+    rounds: Int[Array, ""]
+
+    @property
+    def cost(self) -> Float[Array, ""]:
+        """Joint cost of the plan, margins netted out."""
+        return self.retailer.cost + self.supplier.cost
+
+    @property
+    def gap(self) -> Float[Array, ""]:
+        """Certified: the joint cost of this plan is within `gap` of the best."""
+        return jnp.maximum(self.cost - self.bound, 0.0)
+
+    @property
+    def spend(self) -> Float[Array, ""]:
+        """Chain cost of the plan: money spent by both, the base of relative tolerances."""
+        return self.retailer.spend + self.supplier.spend
+
+    def certified(self, tolerance: Float[Array, ""]) -> Bool[Array, ""]:
+        """Is the plan feasible and its gap within `tolerance` of its chain cost?"""
+        return (self.missing <= FEASIBLE) & (self.gap <= tolerance * jnp.maximum(self.spend, 1e-6))
+
+
+def settle(
+    retailer: Agent[Any],
+    supplier: Agent[Any],
+    price: Float[Array, " n"],
+    epsilon: Float[Array, ""],
+    rounds: Int[Array, ""],
+    proposal: Float[Array, " n"] | None = None,
+) -> Outcome:
+    """Agree on a plan near a common price, and prove what it is worth.
+
+    The retailer names a plan it can live with, the supplier says what of it it cannot ship, the
+    retailer confirms the rest. The bound is the sum of both agents' exact answers to the price.
+    """
+    plan = retailer.propose(price, epsilon) if proposal is None else proposal
+    shipped = supplier.confirm(plan, -price, epsilon)
+    plan = jnp.maximum(plan - shipped.short, 0.0)
+    received = retailer.confirm(plan, price, epsilon)
+    retailer_bound, supplier_bound = retailer.bound(price), supplier.bound(-price)
+    return Outcome(
+        plan=plan,
+        price=price,
+        epsilon=epsilon,
+        retailer=received,
+        supplier=shipped,
+        bound=retailer_bound + supplier_bound,
+        retailer_floor=retailer_bound - jnp.vdot(price, plan),
+        supplier_floor=supplier_bound + jnp.vdot(price, plan),
+        missing=received.unmet + jnp.sum(received.short),
+        rounds=rounds,
+    )

@@ -1,0 +1,44 @@
+"""Run a consensus method on one contract until its certificate holds."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcpp.agents.protocol import Agent
+from jaxcpp.consensus import admm, newton
+from jaxcpp.consensus.outcome import Outcome
+
+METHODS: dict[str, ModuleType] = {"newton": newton, "admm": admm}
+"""Each offers `begin`, `turn`, `finished` and `MAX_ROUNDS`."""
+
+
+def solve(
+    retailer: Agent[Any],
+    supplier: Agent[Any],
+    tolerance: Float[Array, ""],
+    method: Literal["newton", "admm"] = "newton",
+    max_rounds: int | None = None,
+) -> Outcome:
+    """Consensus of two agents, to a certified gap of `tolerance` times chain cost.
+
+    Always returns the last plan with its certificate; ask `Outcome.certified` whether it holds.
+    """
+    steps = METHODS[method]
+    limit = steps.MAX_ROUNDS if max_rounds is None else max_rounds
+
+    def going(carry: tuple[Any, Outcome]) -> Any:
+        return ~steps.finished(carry[0], limit)
+
+    def body(carry: tuple[Any, Outcome]) -> tuple[Any, Outcome]:
+        state, outcome = steps.turn(retailer, supplier, carry[0], tolerance)
+        return state, outcome
+
+    begun = steps.begin(retailer, supplier)
+    shapes = jax.eval_shape(lambda s: steps.turn(retailer, supplier, s, tolerance)[1], begun)
+    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return jax.lax.while_loop(going, body, (begun, empty))[1]

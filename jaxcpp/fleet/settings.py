@@ -1,0 +1,43 @@
+"""How a fleet is to be solved, and what is told on the way. No JAX: the CLI builds these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Method = Literal["newton", "admm"]
+Units = Literal["continuous", "integer"]
+
+METHODS: tuple[Method, ...] = ("newton", "admm")
+UNITS: tuple[Units, ...] = ("continuous", "integer")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `jaxcpp plan` can be told about the solve.
+
+    `tolerance` is the certified efficiency gap asked for, as a fraction of a contract's chain
+    cost; `additive_fee` is in currency per contract.
+    """
+
+    additive_fee: float = 0.0
+    tolerance: float = 1e-5
+    method: Method = "newton"
+    units: Units = "continuous"
+    flows: bool = False
+    max_rounds: int | None = None  # None: the method's own limit
+    batch: int | None = None  # lanes solved together; None: chosen by problem size
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands."""
+
+    total: int  # contracts
+    done: int
+    certified: int  # of those done: within the tolerance
+    worst_gap: float  # largest certified gap so far, relative to chain cost
+
+
+OnProgress = Callable[[Progress], None]

@@ -1,0 +1,163 @@
+"""What both parties are offered, what it is worth to each, and what is certain about it."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxcpp.agents.retailer import Retailer
+from jaxcpp.agents.supplier import Supplier
+from jaxcpp.agents.terms import Terms
+from jaxcpp.consensus.outcome import FEASIBLE, Outcome
+from jaxcpp.mechanism import status as codes
+from jaxcpp.mechanism.fees import AdditiveFee
+from jaxcpp.mechanism.status_quo import StatusQuo
+
+ROUNDING = 1e-12
+"""Of the money at stake: what float64 arithmetic may add to a proven bound."""
+
+
+class Certificate(eqx.Module):
+    """Proven bounds, in currency.
+
+    The offered plan's joint utility is within `efficiency_gap` of the best, and the price is within
+    `price_error` of what it would be with both parties' exact costs of that same plan. An
+    approximately efficient transfer is truthful up to the efficiency gap.
+    """
+
+    efficiency_gap: Float[Array, ""]
+    price_error: Float[Array, ""]
+
+
+class Party(eqx.Module):
+    """One party's side of the account, in currency: costs are money spent, utility is profit."""
+
+    cost_jit: Float[Array, ""]
+    cost_plan: Float[Array, ""]
+    utility_jit: Float[Array, ""]
+    utility_plan: Float[Array, ""]
+
+
+class Contract(eqx.Module):
+    """An offer from the retailer to the supplier: deviate from just-in-time, at a price.
+
+    `plan` [units] is the offered plan and `issued` the one carried out: `plan` if the supplier
+    accepts, else the just-in-time plan as confirmed, `jit`. `price = cbt + fee`, where `cbt`, the
+    cost-benefit transfer, is what the deviation costs the retailer (arXiv:2605.16695 section 3.1).
+    """
+
+    plan: Float[Array, "..."]
+    jit: Float[Array, "..."]
+    issued: Float[Array, "..."]
+    retailer: Party
+    supplier: Party
+    gain: Float[Array, ""]  # both parties' utility, plan over just-in-time
+    cbt: Float[Array, ""]
+    fee: Float[Array, ""]
+    price: Float[Array, ""]
+    paid: Float[Array, ""]
+    supplier_surplus: Float[Array, ""]  # gain in the supplier's utility, less the price
+    budget: Float[Array, ""]  # what the principal collects before fees; negative = a deficit
+    certificate: Certificate
+    accepted: Bool[Array, ""]
+    filled: Bool[Array, ""]  # could the supplier fill the just-in-time order?
+    unmet: Float[Array, ""]  # units that had to be served and are not, in the offered plan
+    code: Int[Array, ""]
+    rounds: Int[Array, ""]
+
+    @property
+    def status(self) -> str | np.ndarray:
+        """The status in words: one name, or an array of names for a batch."""
+        names = np.asarray(codes.NAMES)[np.asarray(self.code)]
+        return names if names.ndim else str(names)
+
+    @property
+    def chain_cost(self) -> Float[Array, ""]:
+        """Money both parties spend under the offered plan [currency]."""
+        return self.retailer.cost_plan + self.supplier.cost_plan
+
+
+def offer(
+    retailer: Retailer,
+    supplier: Supplier,
+    terms: Terms,
+    quo: StatusQuo,
+    outcome: Outcome,
+    fee: AdditiveFee,
+    tolerance: Float[Array, ""],
+) -> Contract:
+    """Price a consensus plan against the status quo, and let the supplier decide.
+
+    Scaled answers in, currency and units out. The supplier accepts when its surplus is positive.
+    """
+    unit = terms.money * terms.volume
+    # Where just-in-time is as good as anything the certificate can tell, it is the plan.
+    jit_cost = quo.retailer.upper + quo.supplier.upper
+    jit_gap = jit_cost - outcome.bound
+    enough = tolerance * jnp.maximum(quo.retailer.spend + quo.supplier.spend, 1e-6)
+    stays = (jit_cost - outcome.cost <= outcome.gap) & (jit_gap <= enough) & (quo.unmet <= FEASIBLE)
+
+    def either(jit: Float[Array, "..."], plan: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.where(stays, jit, plan)
+
+    own = _own_profit(retailer)
+    buyer = Party(
+        cost_jit=quo.retailer.spend * unit,
+        cost_plan=either(quo.retailer.spend, outcome.retailer.spend) * unit,
+        utility_jit=own - quo.retailer.upper * unit,
+        utility_plan=own - either(quo.retailer.upper, outcome.retailer.cost) * unit,
+    )
+    seller = Party(
+        cost_jit=quo.supplier.spend * unit,
+        cost_plan=either(quo.supplier.spend, outcome.supplier.spend) * unit,
+        utility_jit=-quo.supplier.upper * unit,
+        utility_plan=-either(quo.supplier.upper, outcome.supplier.cost) * unit,
+    )
+    cbt = either(jnp.zeros_like(unit), outcome.retailer.cost - quo.order.cost.upper) * unit
+    charged = jnp.where(stays, 0.0, fee.charge())
+    price = cbt + charged
+    gain = buyer.utility_plan - buyer.utility_jit + seller.utility_plan - seller.utility_jit
+    surplus = seller.utility_plan - seller.utility_jit - price
+    wide = outcome.retailer.cost - outcome.retailer_floor
+    baseline = quo.order.cost.upper - quo.order.cost.lower
+    noise = ROUNDING * (jnp.abs(own) + jnp.abs(seller.utility_jit) + buyer.cost_jit + seller.cost_jit)
+    certificate = Certificate(
+        efficiency_gap=either(jit_gap, outcome.gap) * unit + noise,
+        price_error=either(jnp.zeros_like(unit), jnp.maximum(wide, baseline)) * unit + noise,
+    )
+    proven = stays | outcome.certified(tolerance)
+    accepted = proven & ~stays & (surplus > noise)
+    code = jnp.select(
+        [outcome.missing > FEASIBLE, ~proven, stays, accepted],
+        [codes.INFEASIBLE, codes.NOT_CONVERGED, codes.NO_GAIN, codes.ACCEPTED],
+        codes.DECLINED,
+    )
+    plan, jit = either(quo.plan, outcome.plan) * terms.volume, quo.plan * terms.volume
+    shape = (-1, retailer.weeks) if retailer.weekly else (-1,)
+    return Contract(
+        plan=plan.reshape(shape),
+        jit=jit.reshape(shape),
+        issued=jnp.where(accepted, plan, jit).reshape(shape),
+        retailer=buyer,
+        supplier=seller,
+        gain=gain,
+        cbt=cbt,
+        fee=charged,
+        price=price,
+        paid=jnp.where(accepted, price, 0.0),
+        supplier_surplus=surplus,
+        budget=cbt,
+        certificate=certificate,
+        accepted=accepted,
+        filled=quo.filled,
+        unmet=outcome.missing * terms.volume,
+        code=code,
+        rounds=outcome.rounds,
+    )
+
+
+def _own_profit(retailer: Retailer) -> Float[Array, ""]:
+    """What the retailer would earn if every unit were sold at no cost [currency]."""
+    return retailer.margin * jnp.sum(retailer.demand)

@@ -1,0 +1,167 @@
+"""What happens without coordination: the retailer orders just in time, the vendor ships.
+
+The retailer's order `x_A` is its own best plan (deliveries are free to it); the supplier fills it in
+full where its capacity allows, and otherwise confirms a part `z * x_A` of each order line, its own
+best reply (arXiv:2605.16695 section 3.1).
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxcpp.agents.retailer import Retailer
+from jaxcpp.agents.supplier import Supplier
+from jaxcpp.agents.terms import Terms
+from jaxcpp.agents.transport_agent import TransportAgent
+from jaxcpp.consensus.outcome import FEASIBLE
+from jaxcpp.transport import living, path
+from jaxcpp.transport.side import Side
+
+TIE = 1e-12
+"""Lanes whose costs differ by less than this, of the dearest, tie."""
+
+
+class Cost(eqx.Module):
+    """A cost known to lie in `[lower, upper]`, and the money spent at `upper`, in scaled units."""
+
+    lower: Float[Array, ""]
+    upper: Float[Array, ""]
+    spend: Float[Array, ""]
+
+
+class Order(eqx.Module):
+    """The retailer's just-in-time order, and what living with it costs the retailer."""
+
+    plan: Float[Array, " n"]
+    cost: Cost
+    unmet: Float[Array, ""]  # units that had to be served and no open node can
+
+
+class StatusQuo(eqx.Module):
+    """The just-in-time order as confirmed by the supplier, and both parties' costs of it."""
+
+    order: Order
+    plan: Float[Array, " n"]
+    filled: Bool[Array, ""]  # in full
+    retailer: Cost
+    supplier: Cost
+    unmet: Float[Array, ""]  # units that had to be served and with this plan are not
+
+
+def just_in_time(
+    retailer: Retailer, agent: TransportAgent, terms: Terms, tolerance: Float[Array, ""]
+) -> Order:
+    """The retailer's best plan when deliveries are free at every open node.
+
+    Each demand entry takes its cheapest open lane; among equals the one with the least time between
+    delivery and use, then evenly. Stock on hand is used where it is worth using, and before an order
+    where it costs the same.
+    """
+    side = agent.side
+    fresh = jnp.where(terms.open[:, None], side.cost, jnp.inf)
+    cheapest = jnp.min(fresh, axis=0)
+    serve = cheapest <= side.outside
+    best = jnp.minimum(cheapest, side.outside)
+    needs = side.mass.at[-1].set(0.0)  # the last private node is what is left over: none, when just in time
+    if retailer.inventory is None:
+        from_stock, kept = jnp.zeros_like(side.cost), side.stock
+        remaining, lower = needs, jnp.vdot(needs, best)
+    else:
+        stocked = jnp.where(side.stock[:, None] > 0.0, side.cost, jnp.inf)
+        bracket = living.cheapest(
+            Side(stocked, needs, best, side.stock), jnp.zeros_like(side.stock), tolerance
+        )
+        from_stock, remaining, lower = bracket.flows.lane, bracket.flows.outside, bracket.lower
+        kept = side.stock - bracket.flows.used
+    share = _ties(fresh, cheapest, retailer.lag())
+    plan = share @ jnp.where(serve, remaining, 0.0)
+    plan = jnp.where(terms.open, jnp.maximum(plan - kept, 0.0), 0.0)
+    lost = jnp.where(serve, 0.0, remaining)
+    upper = jnp.sum(jnp.where(from_stock > 0.0, side.cost, 0.0) * from_stock) + jnp.vdot(remaining, best)
+    cost = Cost(jnp.minimum(lower, upper), upper, upper - jnp.vdot(agent.lost_margin, lost))
+    return Order(plan, cost, jnp.vdot(agent.must_serve, lost))
+
+
+def _ties(fresh: Float[Array, "n m"], cheapest: Float[Array, " m"], lag: Array) -> Float[Array, "n m"]:
+    """Even shares over each column's cheapest lanes, those with the least lag."""
+    slack = TIE * jnp.max(jnp.where(jnp.isfinite(fresh), jnp.abs(fresh), 0.0))
+    tied = jnp.isfinite(fresh) & (fresh <= cheapest[None, :] + slack)
+    late = jnp.concatenate([lag, jnp.zeros_like(lag[:, :1])], axis=1)  # and what is left over
+    least = jnp.min(jnp.where(tied, late, jnp.iinfo(late.dtype).max), axis=0)
+    tied = tied & (late == least[None, :])
+    count = jnp.sum(tied, axis=0)
+    return tied.astype(fresh.dtype) / jnp.maximum(count, 1).astype(fresh.dtype)[None, :]
+
+
+def filling(
+    supplier: Supplier, terms: Terms, order: Float[Array, " n"], tolerance: Float[Array, ""]
+) -> tuple[Cost, Float[Array, " n"]]:
+    """What filling an order costs the supplier, and what of it capacity does not allow.
+
+    The cost has the margin of what is shipped netted out.
+    """
+    side = supplier.filling(terms, order, terms.ceiling)
+    bracket = _follow(side, tolerance, jnp.zeros((), bool))
+    unfilled = bracket.flows.outside
+    penalty = jnp.vdot(side.outside, unfilled)
+    earned = supplier.margin / terms.money * jnp.sum(order / terms.volume - unfilled)
+    spend = bracket.upper - penalty
+    return Cost(bracket.lower - penalty - earned, spend - earned, spend), unfilled
+
+
+def confirmed_part(
+    supplier: Supplier,
+    terms: Terms,
+    order: Float[Array, " n"],
+    tolerance: Float[Array, ""],
+    skip: Bool[Array, ""],
+) -> tuple[Cost, Float[Array, " n"]]:
+    """The part of an order that the supplier likes best to fill, and its cost (section 3.1).
+
+    `skip` spares the work where the order is filled in full.
+    """
+    margin = jnp.maximum(supplier.margin, 0.0)
+    side = supplier.filling(terms, order, margin)
+    bracket = _follow(side, tolerance, skip)
+    unfilled = bracket.flows.outside
+    forgone = jnp.vdot(side.outside, unfilled)
+    earned = supplier.margin / terms.money * jnp.sum(order / terms.volume - unfilled)
+    spend = bracket.upper - forgone
+    return Cost(bracket.lower - forgone - earned, spend - earned, spend), unfilled
+
+
+def _follow(side: Side, tolerance: Float[Array, ""], skip: Bool[Array, ""]) -> living.Bracket:
+    plan = jnp.zeros_like(side.stock)
+    side = living.closed_where_idle(side, plan)
+    begun = living.begin(side, plan)
+    begun = eqx.tree_at(lambda s: s.done, begun, skip)
+    ended = path.follow(living.evaluate(side, plan), begun, tolerance, living.MAX_ROUNDS)
+    return living.conclude(side, plan, ended)
+
+
+def in_part(
+    agent: TransportAgent,
+    supplier: Supplier,
+    terms: Terms,
+    order: Order,
+    tolerance: Float[Array, ""],
+    skip: Bool[Array, ""],
+) -> StatusQuo:
+    """The status quo where capacity does not allow the whole order."""
+    cost, unfilled = confirmed_part(supplier, terms, order.plan * terms.volume, tolerance, skip)
+    plan = jnp.maximum(order.plan - unfilled, 0.0)
+    side = living.closed_where_idle(agent.side, plan)
+    begun = eqx.tree_at(lambda s: s.done, living.begin(side, plan), skip)
+    ended = path.follow(living.evaluate(side, plan), begun, tolerance, living.MAX_ROUNDS)
+    bracket = living.conclude(side, plan, ended)
+    lives = agent.account(bracket.flows, plan)
+    retailer = Cost(bracket.lower, bracket.upper, lives.spend)
+    unmet = lives.unmet + jnp.sum(bracket.flows.short)
+    return StatusQuo(order, plan, jnp.zeros((), bool), retailer, cost, unmet)
+
+
+def in_full(order: Order, cost: Cost, unfilled: Float[Array, " n"]) -> StatusQuo:
+    """The status quo where the supplier fills the whole order."""
+    return StatusQuo(order, order.plan, jnp.sum(unfilled) <= FEASIBLE, order.cost, cost, order.unmet)

@@ -1,0 +1,47 @@
+"""The public frame of a contract, from what both parties declare before the first price."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcpp.agents.retailer import Retailer
+from jaxcpp.agents.supplier import Supplier
+from jaxcpp.agents.terms import Terms, finite
+
+CEILING = 20.0
+"""The price of a unit that must be served and cannot, in dearest lanes of both parties. A feasible
+plan never pays it: it would take a detour over more than this many lanes."""
+
+
+def money(retailer: Retailer, supplier: Supplier) -> Float[Array, ""]:
+    """The cost scale [currency / unit]: the median lane of both parties, at least something."""
+    costs = jnp.concatenate([retailer.unit_cost.reshape(-1), supplier.unit_cost.reshape(-1)])
+    costs = jnp.where(jnp.isfinite(costs), costs, jnp.nan)
+    median, mean = jnp.nanmedian(costs), jnp.nanmean(costs)
+    return jnp.where(median > 0.0, median, jnp.where(mean > 0.0, mean, 1.0))
+
+
+def frame(retailer: Retailer, supplier: Supplier, scale: Float[Array, ""]) -> Terms:
+    """Terms of one contract with cost scale `scale` [currency / unit].
+
+    A public node is open where the vendor has a lane into it and the retailer one out of it.
+    """
+    reached = jnp.any(jnp.isfinite(supplier.unit_cost), axis=0)
+    useful = jnp.any(jnp.isfinite(retailer.unit_cost), axis=1)
+    volume = jnp.sum(retailer.demand)
+    weeks = jnp.asarray(float(retailer.weeks), volume.dtype)
+    dearest = (
+        jnp.max(finite(retailer.unit_cost), initial=0.0)
+        + jnp.max(finite(supplier.unit_cost), initial=0.0)
+        + weeks * (retailer.holding_cost + finite(retailer.backlog_cost) + supplier.holding_cost)
+        + finite(retailer.leftover_cost)
+        + jnp.abs(supplier.margin)
+    )
+    return Terms(
+        open=jnp.repeat(reached & useful, retailer.weeks),
+        volume=jnp.where(volume > 0.0, volume, 1.0),
+        money=scale,
+        ceiling=CEILING * jnp.maximum(dearest, scale),
+        most=jnp.sum(supplier.capacity),
+    )

@@ -1,0 +1,22 @@
+"""Files: the tables of a fleet and of a run, read, checked and written. No JAX, no solving."""
+
+from __future__ import annotations
+
+from jaxcpp.tables.problems import FleetError, Problem
+from jaxcpp.tables.read import check_fleet, read_fleet
+from jaxcpp.tables.runs import RunFolderError, check_run_folder, read_run, write_run
+from jaxcpp.tables.summary import describe
+from jaxcpp.tables.write_fleet import write_fleet
+
+__all__ = [
+    "FleetError",
+    "Problem",
+    "RunFolderError",
+    "check_fleet",
+    "check_run_folder",
+    "describe",
+    "read_fleet",
+    "read_run",
+    "write_fleet",
+    "write_run",
+]

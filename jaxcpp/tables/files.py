@@ -1,0 +1,186 @@
+"""From a folder to raw tables: finds each table's file, opens it, and knows what people call its rows."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from jaxcpp.tables.problems import Finding, Positions, Report
+from jaxcpp.tables.schema import FLEET, FLEET_TOML, Kind, TableSpec
+
+UNREADABLE = (pa.ArrowException, OSError, ValueError, csv.Error)
+"""What pyarrow raises on a file that is damaged or of another kind."""
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """The columns of one table that its spec names, as they lie in the file."""
+
+    spec: TableSpec
+    file: str
+    table: pa.Table
+    lines: Positions  # the number by which a person finds each row
+    text: bool  # a CSV file: every value is text
+
+
+def read_folder(folder: Path, report: Report) -> dict[str, RawTable]:
+    """The fleet's tables that can be opened; what cannot goes into the report."""
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "there is no such folder"
+        report.file(str(folder), f"{what}; name the folder that holds the fleet's tables")
+        return {}
+    raw = (_read_table(folder, spec, report) for spec in FLEET.values())
+    return {table.spec.name: table for table in raw if table is not None}
+
+
+def read_toml(folder: Path, report: Report) -> dict[str, str]:
+    """The known keys of `fleet.toml`, "" where the file does not give them; a week as an ISO date."""
+    path = folder / "fleet.toml"
+    try:
+        given: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        report.file(path.name, f"cannot be read as TOML: {error}")
+        return dict.fromkeys(FLEET_TOML, "")
+    values = {}
+    for key in FLEET_TOML:
+        value = given.get(key, "")
+        if key == "first_week" and type(value) is dt.date:
+            value = value.isoformat()
+        if not isinstance(value, str):
+            report.file(path.name, f"{value!r} is not text; write it in quotes", column=key)
+            value = ""
+        values[key] = value
+    if values["first_week"]:
+        try:
+            values["first_week"] = dt.date.fromisoformat(values["first_week"]).isoformat()
+        except ValueError:
+            what = f"{values['first_week']!r} is not an ISO date; write it like 2024-01-29"
+            report.file(path.name, what, column="first_week")
+    return values
+
+
+def _read_table(folder: Path, spec: TableSpec, report: Report) -> RawTable | None:
+    parquet, text = folder / f"{spec.name}.parquet", folder / f"{spec.name}.csv"
+    if parquet.exists() and text.exists():
+        report.file(parquet.name, f"{text.name} is there too; keep one of the two")
+        return None
+    if not parquet.exists() and not text.exists():
+        if not spec.optional:
+            report.file(parquet.name, f"there is no such file, nor {text.name}; a fleet needs this table")
+        return None
+    file, read = (parquet, _read_parquet) if parquet.exists() else (text, _read_csv)
+    try:
+        raw = read(file, spec, report)
+    except UNREADABLE as error:
+        kind = "Parquet" if file is parquet else "CSV (UTF-8, comma-separated)"
+        words = " ".join(str(error).split())
+        report.file(file.name, f"cannot be read as {kind}, it is damaged or cut off: {words}; write it again")
+        return None
+    if len(raw.lines) == 0 and not spec.optional:
+        report.file(file.name, "has no rows; a fleet needs at least one")
+    return raw
+
+
+def _check_header(file: str, spec: TableSpec, header: list[str], report: Report) -> list[str]:
+    """The columns of the spec to read; missing and doubled ones go into the report."""
+    counts = Counter(header)
+    known = [column for column in spec.columns if counts[column.name]]
+    for column in spec.columns:
+        if counts[column.name] > 1:
+            report.file(file, f"occurs {counts[column.name]} times; keep one", column=column.name)
+        if column.required and not counts[column.name]:
+            unit = f" [{column.unit}]" if column.unit else ""
+            found = ", ".join(header) if header else "no columns"
+            separator = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), "")
+            hint = f"separate the columns by commas, not {separator!r}" if separator else "add it"
+            what = f"this column of {_kind_words(column.kind)}{unit} is missing; the file has {found}; {hint}"
+            report.file(file, what, column=column.name)
+    return [column.name for column in known if counts[column.name] == 1]
+
+
+def _kind_words(kind: Kind) -> str:
+    return {Kind.ID: "ids", Kind.WEEK: "week numbers"}.get(kind, "numbers")
+
+
+def _read_parquet(path: Path, spec: TableSpec, report: Report) -> RawTable:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        wanted = _check_header(path.name, spec, file.schema_arrow.names, report)
+        table = file.read(columns=wanted)
+        rows = file.metadata.num_rows
+    for name in wanted:
+        table[name].validate(full=True)
+    return RawTable(spec, path.name, table, np.arange(1, rows + 1), text=False)
+
+
+def _read_csv(path: Path, spec: TableSpec, report: Report) -> RawTable:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = next(csv.reader(file), [])
+    wanted = _check_header(path.name, spec, header, report)
+    odd: list[pa_csv.InvalidRow] = []
+
+    def skip(row: pa_csv.InvalidRow) -> str:
+        odd.append(row)
+        return "skip"
+
+    # Columns that are not ours are read as bytes: whatever they hold is no error, and a line break
+    # quoted in one of them still counts as a line.
+    table = pa_csv.read_csv(
+        path,
+        read_options=pa_csv.ReadOptions(use_threads=False),  # else odd rows come without a number
+        parse_options=pa_csv.ParseOptions(
+            newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=skip
+        ),
+        convert_options=pa_csv.ConvertOptions(
+            column_types={name: pa.string() if name in wanted else pa.binary() for name in header},
+            strings_can_be_null=True,
+            null_values=[""],
+        ),
+    )
+    lines, odd_lines = _line_numbers(table, odd)
+    if odd:
+        report.findings.append(_odd_rows(path.name, odd, odd_lines))
+    filled = np.zeros(table.num_rows, dtype=bool)
+    for column in table.columns:
+        filled |= column.is_valid().to_numpy()
+    return RawTable(spec, path.name, table.select(wanted).filter(pa.array(filled)), lines[filled], text=True)
+
+
+def _line_numbers(table: pa.Table, odd: list[pa_csv.InvalidRow]) -> tuple[Positions, Positions]:
+    """The line on which each row of the table, and each odd row, starts.
+
+    Rows are counted from 1, the header's; a quoted line break pushes the rows after it down.
+    """
+    numbers = np.asarray([row.number for row in odd], dtype=np.int64)
+    records = table.num_rows + len(odd) + 1
+    kept = np.setdiff1d(np.arange(1, records), numbers - 1)
+    breaks = np.zeros(records, dtype=np.int64)
+    for column in table.columns:
+        counts = pc.fill_null(pc.count_substring(column.cast(pa.binary()), "\n"), 0)
+        breaks[kept] += counts.to_numpy()
+    breaks[numbers - 1] = [row.text.count("\n") for row in odd]
+    start = 1 + np.arange(records) + np.cumsum(breaks) - breaks
+    return start[kept], start[numbers - 1]
+
+
+def _odd_rows(file: str, odd: list[pa_csv.InvalidRow], lines: Positions) -> Finding:
+    return Finding(
+        file,
+        "",
+        what=lambda k: f"has {odd[k].actual_columns} cells where the header has {odd[k].expected_columns}",
+        remedy="give every column a cell, and quote a value that holds a comma",
+        many="lines with a wrong number of cells",
+        lines=lines,
+        products=np.full(len(odd), -1),
+    )

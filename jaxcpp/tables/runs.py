@@ -1,0 +1,179 @@
+"""A run's folder: written table by table, whole or not at all, and read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jaxcpp.fleet.results import Columns, Rejected, Run
+from jaxcpp.tables.schema import RUN, TableSpec
+from jaxcpp.tables.whole import write_parquet, write_text
+
+RUN_JSON: Final = "run.json"
+INFO: Final = ("version", "settings", "fleet_fingerprint")
+"""What `write_run` must be told; the rest of `run.json` comes from the run."""
+
+
+class RunFolderError(FileExistsError):
+    """The folder named for a run holds something else than a run."""
+
+
+def check_run_folder(folder: str | Path) -> None:
+    """Makes sure that a folder is new, empty, or an earlier run's, so that a run may be written there.
+
+    A run that was cut off while its tables were written counts as a run. Raises `RunFolderError`
+    with a message for people otherwise.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        base = next(parent for parent in folder.absolute().parents if parent.exists())
+        if not base.is_dir():
+            raise RunFolderError(f"{base} is a file; name a folder for the run")
+        return
+    if not folder.is_dir():
+        raise RunFolderError(f"{folder} is a file; name a folder for the run")
+    names = {f"{name}.parquet" for name in RUN} | {RUN_JSON}
+    held = {path.name for path in folder.iterdir()}
+    ours = names | {f".{name}.tmp" for name in names}
+    if not held <= ours and not _is_run_json(folder / RUN_JSON):
+        other = min(held - ours)
+        raise RunFolderError(f"{folder} holds {other!r} and no run; name a new or an empty folder")
+
+
+def write_run(run: Run, rejected: Sequence[Rejected], folder: str | Path, *, info: Mapping[str, Any]) -> None:
+    """Writes `contracts`, `plans`, `flows` (if present) and `rejected` (if any) and `run.json`.
+
+    `info` goes into `run.json` and must hold `version`, `settings` (a mapping or a dataclass) and
+    `fleet_fingerprint`. The run gives `device` and `seconds`, the counts by status, the rounds and
+    the worst efficiency gap (fraction of chain cost as planned), unless `info` has them. The seconds
+    of `write` are measured here; `total` counts from `info["started"]` (`time.perf_counter()` at the
+    start of the job, not written), or is the sum of the phases. Parquet files hold nothing that
+    differs between two runs of the same input. An earlier run in the folder is replaced; `run.json`
+    goes first and comes last, so that a folder with one is a whole run.
+
+    Raises `RunFolderError` for a folder that holds something else, `ValueError` where columns or
+    `info` do not match the file contract.
+    """
+    started = time.perf_counter()
+    folder = Path(folder)
+    check_run_folder(folder)
+    if missing := [key for key in INFO if key not in info]:
+        raise ValueError(f"info lacks {', '.join(missing)}")
+    columns: dict[str, Columns | None] = {
+        "contracts": run.contracts,
+        "plans": run.plans,
+        "flows": run.flows,
+        "rejected": _rejected_columns(rejected),
+    }
+    tables = {name: _table(RUN[name], given) for name, given in columns.items() if given is not None}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RUN_JSON).unlink(missing_ok=True)
+    for name in RUN:
+        path = folder / f"{name}.parquet"
+        if name in tables:
+            write_parquet(tables[name], path)
+        else:
+            path.unlink(missing_ok=True)
+    facts = _facts(run, info)
+    _time(facts, started)
+    text = json.dumps(_plain(facts), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    write_text(text, folder / RUN_JSON)
+
+
+def read_run(folder: str | Path) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+    """The tables of a whole run by name, and its `run.json`.
+
+    Raises `FileNotFoundError` where the folder holds no whole run.
+    """
+    folder = Path(folder)
+    facts = json.loads((folder / RUN_JSON).read_text(encoding="utf-8"))
+    paths = {name: folder / f"{name}.parquet" for name in RUN}
+    return {name: pq.read_table(path) for name, path in paths.items() if path.exists()}, facts
+
+
+def _is_run_json(path: Path) -> bool:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(facts, dict) and "fleet_fingerprint" in facts
+
+
+def _rejected_columns(rejected: Sequence[Rejected]) -> Columns | None:
+    if not rejected:
+        return None
+    ordered = sorted(rejected, key=lambda entry: (entry.product_id, entry.reason))
+    return {
+        "product_id": [entry.product_id for entry in ordered],
+        "reason": [entry.reason for entry in ordered],
+    }
+
+
+def _table(spec: TableSpec, columns: Columns) -> pa.Table:
+    if set(columns) != set(spec.by_name):
+        odd = sorted(set(columns) ^ set(spec.by_name))
+        raise ValueError(f"{spec.name} has missing or unknown columns: {', '.join(odd)}")
+    try:
+        arrays = [pa.array(columns[field.name], type=field.type) for field in spec.arrow]
+        return pa.table(arrays, schema=spec.arrow)
+    except pa.ArrowException as error:
+        raise ValueError(f"{spec.name} does not match its columns: {error}") from error
+
+
+def _facts(run: Run, info: Mapping[str, Any]) -> dict[str, Any]:
+    rounds = np.asarray(run.contracts["rounds"], dtype=float)
+    facts: dict[str, Any] = {
+        "device": run.device,
+        "status_counts": run.status_counts(),
+        "worst_efficiency_gap": _worst_gap(run.contracts),
+        "rounds": {
+            "median": np.median(rounds) if rounds.size else None,
+            "p99": np.quantile(rounds, 0.99, method="higher") if rounds.size else None,
+            "max": rounds.max() if rounds.size else None,
+        },
+        **info,
+        "seconds": {**run.seconds, **info.get("seconds", {})},
+    }
+    if dataclasses.is_dataclass(facts["settings"]) and not isinstance(facts["settings"], type):
+        facts["settings"] = dataclasses.asdict(facts["settings"])
+    return facts
+
+
+def _worst_gap(contracts: Columns) -> float:
+    """The largest certified gap as a fraction of its contract's chain cost; contracts without one count 0."""
+    gap = np.asarray(contracts["efficiency_gap"], dtype=float)
+    cost = sum(np.asarray(contracts[f"{party}_cost_plan"], dtype=float) for party in ("retailer", "supplier"))
+    positive = gap > 0
+    with np.errstate(divide="ignore"):
+        return float(np.max(gap[positive] / np.asarray(cost)[positive], initial=0.0))
+
+
+def _time(facts: dict[str, Any], started: float) -> None:
+    """Fills in the seconds of writing, and of everything."""
+    now = time.perf_counter()
+    seconds = facts["seconds"]
+    seconds.setdefault("write", now - started)
+    job = facts.pop("started", None)
+    seconds.setdefault("total", sum(seconds.values()) if job is None else now - job)
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON knows it: numpy scalars as numbers, NaN and inf as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,73 @@
+"""The proximal best response: what ADMM asks of an agent (arXiv:2605.16695 section 2.2, sign corrected).
+
+    argmin_x  cost(x) + price @ x + rho/2 |x - proposal|^2
+
+In the semi-dual the quadratic is one more concave term that adds `1/rho` to the slope's diagonal, so
+Newton from the last answer's price needs a few steps.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxcpp.transport import path
+from jaxcpp.transport.side import Side, answer
+
+MAX_ROUNDS = 6
+
+class Memory(eqx.Module):
+    """An agent's own warm start: the node prices behind its last answer, and rounds spent so far."""
+
+    price: Float[Array, " n"]
+    rounds: Int[Array, ""]
+
+
+def cold(side: Side) -> Memory:
+    """No answer yet."""
+    return Memory(jnp.zeros_like(side.stock), jnp.zeros((), jnp.int32))
+
+
+def evaluate(
+    side: Side, price: Float[Array, " n"], proposal: Float[Array, " n"], rho: Float[Array, ""]
+) -> path.Evaluate:
+    """The smoothed dual of the proximal problem, in the node price behind the answer.
+
+    Without stock a plan cannot be negative; where there is stock, `x >= 0` must be kept.
+    """
+
+    def at(inner: Float[Array, " n"], epsilon: Float[Array, ""]) -> path.Evaluation:
+        seen = answer(side, inner, epsilon)
+        held = proposal + (inner - price) / rho
+        active = (held > 0.0) | (side.stock <= 0.0)
+        held = jnp.where(active, held, 0.0)
+        zero = jnp.zeros_like(seen.value)
+        return path.Evaluation(
+            value=seen.value - 0.5 * rho * jnp.vdot(held, held),
+            bias=zero,
+            bound=seen.value - 0.5 * rho * jnp.vdot(held, held),
+            gradient=seen.plan - held,
+            slope=seen.slope + jnp.diag(active.astype(rho.dtype) / rho),
+            drift=seen.drift,
+            spend=zero + 1.0,
+        )
+
+    return at
+
+
+def respond(
+    side: Side,
+    price: Float[Array, " n"],
+    proposal: Float[Array, " n"],
+    rho: Float[Array, ""],
+    epsilon: Float[Array, ""],
+    memory: Memory,
+    tolerance: Float[Array, ""],
+) -> tuple[Float[Array, " n"], Memory]:
+    """The best response [units] and the memory for the next round."""
+    begun = path.start(memory.price, 0.0)
+    begun = eqx.tree_at(lambda s: (s.epsilon, s.final), begun, (epsilon, jnp.ones_like(begun.final)))
+    ended = path.follow(evaluate(side, price, proposal, rho), begun, tolerance, MAX_ROUNDS)
+    plan = jnp.maximum(answer(side, ended.price, epsilon).plan, 0.0)
+    return plan, Memory(ended.price, memory.rounds + ended.rounds)

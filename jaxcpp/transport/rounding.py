@@ -1,0 +1,90 @@
+"""From smoothed flows to flows that keep every constraint, and what they cost.
+
+After Altschuler, Weed and Rigollet (2017, Algorithm 2): scale down what exceeds its marginal, then
+add what is missing in proportion to the room that is left. Missing lanes and outside options make
+the second part a few passes instead of one.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxcpp.transport.side import Side, Split
+
+DUST = 1e-7  # a share below this is smoothing, not shipping
+PASSES = 3
+
+
+class Flows(eqx.Module):
+    """Flows of one side that ship a plan, in units."""
+
+    lane: Float[Array, "n m"]
+    outside: Float[Array, " m"]
+    used: Float[Array, " n"]  # stock used at the public node
+    short: Float[Array, " n"]  # of the plan, what the side cannot ship
+
+
+def pruned(part: Split) -> tuple[Float[Array, "n m"], Float[Array, " m"]]:
+    """Shares without the smoothing's dust, each column again summing to one."""
+    lane = jnp.where(part.lane > DUST, part.lane, 0.0)
+    away = jnp.where(part.away > DUST, part.away, 0.0)
+    total = jnp.sum(lane, axis=0) + away
+    return lane / total[None, :], away / total
+
+
+def settle(side: Side, part: Split, plan: Float[Array, " n"]) -> Flows:
+    """Flows that ship exactly `plan` [units], close to the smoothed `part`.
+
+    Every private node's mass is kept, no missing lane is used, stock is not exceeded. What cannot
+    be shipped at all is left in `short`; the caller decides what that means.
+    """
+    lane, away = pruned(part)
+    flow, outside = lane * side.mass[None, :], away * side.mass
+    shipped = jnp.sum(flow, axis=1)
+    most = plan + side.stock
+    flow = flow * jnp.where(shipped > most, _ratio(most, shipped), 1.0)[:, None]
+    flow = _filled(side, flow, outside, plan)
+    shipped = jnp.sum(flow, axis=1)
+    return Flows(
+        lane=flow,
+        outside=jnp.maximum(side.mass - jnp.sum(flow, axis=0), 0.0),
+        used=jnp.clip(shipped - plan, 0.0, side.stock),
+        short=jnp.maximum(plan - shipped, 0.0),
+    )
+
+
+def _filled(
+    side: Side, flow: Float[Array, "n m"], outside: Float[Array, " m"], plan: Float[Array, " n"]
+) -> Float[Array, "n m"]:
+    """Add the flow that is missing, in four stages of a few passes each.
+
+    What the plan still holds goes first to the private nodes that were scaled down, on lanes in
+    use, then on any open lane; then stock serves what they still want; last, what the plan still
+    holds displaces outside options.
+    """
+    used, open_lane = flow > 0.0, jnp.isfinite(side.cost)
+
+    def one(step: Int[Array, ""], now: Float[Array, "n m"]) -> Float[Array, "n m"]:
+        stage = step // PASSES
+        served = jnp.sum(now, axis=0)
+        room = jnp.maximum(jnp.where(stage == 2, plan + side.stock, plan) - jnp.sum(now, axis=1), 0.0)
+        wanting = jnp.maximum(side.mass - served - jnp.where(stage == 3, 0.0, outside), 0.0)
+        appeal = jnp.where(jnp.where(stage == 0, used, open_lane), wanting[None, :], 0.0)
+        added = appeal * _ratio(room, jnp.sum(appeal, axis=1))[:, None]
+        arriving = jnp.sum(added, axis=0)
+        return now + added * jnp.where(arriving > wanting, _ratio(wanting, arriving), 1.0)[None, :]
+
+    return jax.lax.fori_loop(0, 4 * PASSES, one, flow)
+
+
+def _ratio(part: Float[Array, " k"], whole: Float[Array, " k"]) -> Float[Array, " k"]:
+    return jnp.where(whole > 0.0, part / jnp.where(whole > 0.0, whole, 1.0), 0.0)
+
+
+def cost_of(side: Side, flows: Flows) -> Float[Array, ""]:
+    """What flows cost this side [currency], outside options included."""
+    lanes = jnp.sum(jnp.where(flows.lane > 0.0, side.cost, 0.0) * flows.lane)
+    return lanes + jnp.sum(side.outside * flows.outside)

@@ -1,0 +1,196 @@
+"""The main job from the command line, solver and all, on the paper's example."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from jaxcpp.cli.status import Status
+
+CENT = 0.005
+
+
+@pytest.fixture
+def toy(run, tmp_path):
+    folder = tmp_path / "toy"
+    assert run("example", "toy", folder).exit_code == 0
+    return folder
+
+
+def contract(folder):
+    rows = pq.read_table(folder / "contracts.parquet").to_pylist()
+    assert len(rows) == 1
+    return rows[0]
+
+
+@pytest.mark.parametrize("method", ["newton", "admm"])
+def test_the_papers_example_to_the_cent(run, toy, tmp_path, method):
+    result = run(
+        "plan", toy, tmp_path / "run", "--fee", "additive=50", "--method", method, "--tolerance", "1e-7"
+    )
+    assert result.exit_code == 0, result.stderr
+    row = contract(tmp_path / "run")
+    assert row["status"] == "accepted"
+    expected = {
+        "retailer_cost_jit": 220.0,
+        "supplier_cost_jit": 610.0,
+        "retailer_cost_plan": 250.0,
+        "supplier_cost_plan": 460.0,
+        "retailer_utility_jit": 1780.0,
+        "supplier_utility_jit": 1390.0,
+        "retailer_utility_plan": 1750.0,
+        "supplier_utility_plan": 1540.0,
+        "gain": 120.0,
+        "cbt": 30.0,
+        "fee": 50.0,
+        "price": 80.0,
+        "paid": 80.0,
+        "supplier_surplus": 70.0,
+    }
+    assert {name: row[name] for name in expected} == pytest.approx(expected, abs=CENT)
+    plans = pq.read_table(tmp_path / "run" / "plans.parquet").to_pylist()
+    units = {plan["inbound_id"]: plan["plan_units"] for plan in plans}
+    just_in_time = {plan["inbound_id"]: plan["jit_units"] for plan in plans}
+    assert just_in_time == pytest.approx({"dock-1": 40.0, "dock-2": 60.0}, abs=CENT)
+    assert units == pytest.approx({"dock-1": 10.0, "dock-2": 90.0}, abs=CENT)
+
+
+@pytest.mark.parametrize(("fee", "status"), [(119.99, "accepted"), (120.01, "declined")])
+def test_accepted_exactly_below_the_gain(run, toy, tmp_path, fee, status):
+    assert (
+        run("plan", toy, tmp_path / "run", "--fee", f"additive={fee}", "--tolerance", "1e-7").exit_code == 0
+    )
+    row = contract(tmp_path / "run")
+    assert row["status"] == status
+    assert row["paid"] == pytest.approx(30 + fee if status == "accepted" else 0.0, abs=CENT)
+
+
+def test_the_table_and_where_it_is_written(run, toy, tmp_path):
+    result = run("plan", toy, tmp_path / "run", "--fee", "additive=50")
+    text = " ".join(result.stdout.split())
+    for part in ("contracts 1 accepted 1", "chain cost, just-in-time 830.00", "gain 120.00", "paid 80.00"):
+        assert part in text
+    assert result.stdout.rstrip().endswith(f"written to {tmp_path / 'run'}")
+    assert result.stderr == ""
+
+
+def test_json_is_what_the_run_holds(run, toy, tmp_path):
+    result = run("plan", toy, tmp_path / "run", "--json", "--fee", "additive=50")
+    document = json.loads(result.stdout)
+    assert document == json.loads((tmp_path / "run" / "run.json").read_text())
+    assert document["status_counts"] == {"accepted": 1}
+    assert document["settings"]["additive_fee"] == 50.0
+    assert document["worst_efficiency_gap"] <= document["settings"]["tolerance"]
+    seconds = document["seconds"]
+    assert set(seconds) == {"read", "compile", "solve", "write", "total"}
+    assert seconds["total"] >= max(seconds.values())
+
+
+def test_flows_on_request(run, toy, tmp_path):
+    assert run("plan", toy, tmp_path / "run").exit_code == 0
+    assert not (tmp_path / "run" / "flows.parquet").exists()
+    assert run("plan", toy, tmp_path / "flows", "--flows").exit_code == 0
+    flows = pq.read_table(tmp_path / "flows" / "flows.parquet").to_pylist()
+    for party in ("retailer", "supplier"):
+        assert sum(flow["units"] for flow in flows if flow["party"] == party) == pytest.approx(
+            100.0, abs=CENT
+        )
+
+
+def test_a_contract_that_is_not_certified_is_listed(run, toy, tmp_path):
+    result = run("plan", toy, tmp_path / "run", "--max-rounds", "1", "--method", "admm")
+    assert result.exit_code == Status.NOT_CERTIFIED
+    row = contract(tmp_path / "run")
+    assert row["status"] == "not_converged"
+    assert result.stderr.startswith("1 contracts are not certified:")
+    assert row["contract_id"] in result.stderr
+    assert "written to" in result.stdout
+
+
+def test_an_infeasible_contract_is_named_and_is_no_failure(run, toy, tmp_path):
+    sources = toy / "sources.csv"
+    lines = sources.read_text().splitlines()
+    column = lines[0].split(",").index("capacity")
+    rows = [line.split(",") for line in lines[1:]]
+    for row in rows:
+        row[column] = "10"
+    sources.write_text("\n".join([lines[0], *(",".join(row) for row in rows)]) + "\n")
+    result = run("plan", toy, tmp_path / "run")
+    assert result.exit_code == Status.DONE
+    row = contract(tmp_path / "run")
+    assert row["status"] == "infeasible"
+    assert "capacity" in row["reason"]
+    assert f"{row['contract_id']}: {row['reason']}" in result.stderr
+
+
+def test_bad_input_is_told_in_full_and_nothing_is_solved(run, toy, tmp_path):
+    (toy / "offers.csv").unlink()
+    demand = toy / "demand.csv"
+    demand.write_text(demand.read_text().replace("40", "-40"))
+    for words in (("plan", toy, tmp_path / "run"), ("check", toy)):
+        result = run(*words)
+        assert result.exit_code == Status.BAD_INPUT
+        assert "offers" in result.stderr
+        assert "demand.csv" in result.stderr
+        assert result.stdout == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_no_run_is_left_alone(run, toy, tmp_path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.tex").write_text("...")
+    result = run("plan", toy, precious)
+    assert result.exit_code == Status.BAD_INPUT
+    assert str(precious) in result.stderr
+    assert [path.name for path in precious.iterdir()] == ["thesis.tex"]
+
+
+def test_a_fleet_that_is_not_there(run, tmp_path):
+    for words in (("plan", tmp_path / "nowhere", tmp_path / "run"), ("check", tmp_path / "nowhere")):
+        result = run(*words)
+        assert result.exit_code == Status.BAD_INPUT
+        assert "nowhere" in result.stderr
+
+
+def test_check_says_what_a_fleet_holds(run, toy):
+    facts = json.loads(run("check", toy, "--json").stdout)
+    assert facts["problems"] == []
+    assert (facts["products"], facts["regions"], facts["demand_units"]) == (1, 2, 100.0)
+    assert "demand units" in run("check", toy).stdout
+
+
+def test_check_lists_problems_as_json(run, toy):
+    demand = toy / "demand.csv"
+    demand.write_text(demand.read_text().replace("40", "-40"))
+    result = run("check", toy, "--json")
+    assert result.exit_code == Status.BAD_INPUT
+    (problem,) = json.loads(result.stdout)["problems"]
+    assert (problem["file"], problem["column"]) == ("demand.csv", "units")
+
+
+def test_an_example_does_not_overwrite(run, toy):
+    result = run("example", "toy", toy)
+    assert result.exit_code == Status.BAD_INPUT
+    assert str(toy) in result.stderr
+    assert run("example", "toys", toy).exit_code == Status.BAD_INPUT
+
+
+def test_a_device_that_is_not_there(spawn, toy, tmp_path):
+    done = spawn("plan", toy, tmp_path / "run", "--device", "gpu", env={"JAX_PLATFORMS": "cpu"})
+    assert done.returncode == Status.NO_DEVICE
+    assert "gpu" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_in_a_process_of_its_own_the_second_run_is_the_first(spawn, toy, tmp_path):
+    for name in ("first", "second"):
+        done = spawn("plan", toy, tmp_path / name, "--fee", "additive=50")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+    for table in ("contracts", "plans"):
+        first, second = ((tmp_path / name / f"{table}.parquet").read_bytes() for name in ("first", "second"))
+        assert first == second
