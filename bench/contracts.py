@@ -41,7 +41,7 @@ class Peer:
 
 PEERS = {
     "jaxcpp": Peer("bench.peers.jaxcpp_batch", "jax", "jaxcpp"),
-    "ortools": Peer("bench.peers.ortools_flow", "ortools", "OR-Tools min-cost flow"),
+    "ortools": Peer("bench.peers.ortools_flow", "ortools", "OR-Tools flow"),
     "highs": Peer("bench.peers.highs_lp", "highspy", "HiGHS"),
 }
 
@@ -137,7 +137,7 @@ def _table(size: str, rows: list[dict[str, Any]]) -> Table:
     case = CASES[size]
     weeks = f" x {case.weeks} weeks" if case.weeks > 1 else ""
     title = f"{size}: {case.inbound} inbound x {case.regions} regions x {case.sources} sources{weeks}"
-    table = Table(title=title)
+    table = Table(title=title, box=None, padding=(0, 2, 0, 0))
     for column in ("", "contracts/s", "ratio", "with building", "accuracy", "on"):
         table.add_column(column, justify="left" if column in ("", "on") else "right", no_wrap=True)
     first = rows[0]["contracts_per_second"]

@@ -85,6 +85,10 @@ class Retailer(eqx.Module):
         """Public nodes: inbound nodes times weeks."""
         return self.unit_cost.shape[0] * self.weeks
 
+    def profit_at_no_cost(self) -> Float[Array, ""]:
+        """What the retailer would earn if every unit were sold at no cost [currency]."""
+        return self.margin * jnp.sum(self.demand)
+
     def agent(self, terms: Terms) -> TransportAgent:
         """The retailer as the protocol sees it, in the contract's scaled units.
 

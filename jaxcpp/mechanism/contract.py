@@ -7,8 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcpp.agents.retailer import Retailer
-from jaxcpp.agents.supplier import Supplier
 from jaxcpp.agents.terms import Terms
 from jaxcpp.consensus.outcome import FEASIBLE, Outcome
 from jaxcpp.mechanism import status as codes
@@ -80,8 +78,7 @@ class Contract(eqx.Module):
 
 
 def offer(
-    retailer: Retailer,
-    supplier: Supplier,
+    own: Float[Array, ""],
     terms: Terms,
     quo: StatusQuo,
     outcome: Outcome,
@@ -90,7 +87,8 @@ def offer(
 ) -> Contract:
     """Price a consensus plan against the status quo, and let the supplier decide.
 
-    Scaled answers in, currency and units out. The supplier accepts when its surplus is positive.
+    Scaled answers in, currency and units out; `own` is what the retailer would earn if every unit
+    were sold at no cost [currency]. The supplier accepts when its surplus is positive.
     """
     unit = terms.money * terms.volume
     # Where just-in-time is as good as anything the certificate can tell, it is the plan.
@@ -102,7 +100,6 @@ def offer(
     def either(jit: Float[Array, "..."], plan: Float[Array, "..."]) -> Float[Array, "..."]:
         return jnp.where(stays, jit, plan)
 
-    own = _own_profit(retailer)
     buyer = Party(
         cost_jit=quo.retailer.spend * unit,
         cost_plan=either(quo.retailer.spend, outcome.retailer.spend) * unit,
@@ -135,11 +132,10 @@ def offer(
         codes.DECLINED,
     )
     plan, jit = either(quo.plan, outcome.plan) * terms.volume, quo.plan * terms.volume
-    shape = (-1, retailer.weeks) if retailer.weekly else (-1,)
     return Contract(
-        plan=plan.reshape(shape),
-        jit=jit.reshape(shape),
-        issued=jnp.where(accepted, plan, jit).reshape(shape),
+        plan=plan,
+        jit=jit,
+        issued=jnp.where(accepted, plan, jit),
         retailer=buyer,
         supplier=seller,
         gain=gain,
@@ -157,7 +153,3 @@ def offer(
         rounds=outcome.rounds,
     )
 
-
-def _own_profit(retailer: Retailer) -> Float[Array, ""]:
-    """What the retailer would earn if every unit were sold at no cost [currency]."""
-    return retailer.margin * jnp.sum(retailer.demand)

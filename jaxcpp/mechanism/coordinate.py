@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -50,7 +51,12 @@ def coordinate(
     terms = frame(retailer, supplier, money(retailer, supplier))
     quo = status_quo(retailer, supplier, terms, target)
     outcome = solve(retailer.agent(terms), supplier.agent(terms), target, method, max_rounds)
-    return offer(retailer, supplier, terms, quo, outcome, AdditiveFee() if fee is None else fee, target)
+    contract = offer(
+        retailer.profit_at_no_cost(), terms, quo, outcome, AdditiveFee() if fee is None else fee, target
+    )
+    shape = (-1, retailer.weeks) if retailer.weekly else (-1,)
+    plans = tuple(plan.reshape(shape) for plan in (contract.plan, contract.jit, contract.issued))
+    return eqx.tree_at(lambda c: (c.plan, c.jit, c.issued), contract, plans)
 
 
 def status_quo(

@@ -125,8 +125,9 @@ def _read_parquet(path: Path, spec: TableSpec, report: Report) -> RawTable:
 
 
 def _read_csv(path: Path, spec: TableSpec, report: Report) -> RawTable:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header = next(csv.reader(file), [])
+    with path.open("rb") as file:
+        first = file.readline().decode("utf-8-sig")
+    header = next(csv.reader([first]), [])
     wanted = _check_header(path.name, spec, header, report)
     odd: list[pa_csv.InvalidRow] = []
 

@@ -104,7 +104,8 @@ def _number_finding(frame: Frame, column: Column, bad: Mask, what: Words) -> Fin
 def _check_lost_sale(frame: Frame, report: Report) -> None:
     """A margin may be negative, but losing a sale may not earn more than making it."""
     margin, lost = frame.numbers["margin"], frame.numbers["lost_sale_cost"]
-    rows = np.flatnonzero(frame.usable("margin", "lost_sale_cost") & (margin + lost < 0))
+    rows = np.flatnonzero(frame.usable("margin", "lost_sale_cost"))
+    rows = rows[margin[rows] + lost[rows] < 0]
     if len(rows):
         report.findings.append(
             frame.finding(

@@ -1,0 +1,127 @@
+"""Run one bucket: fixed-size batches, finished lanes leave, waiting ones take their place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxcpp.consensus.outcome import Outcome
+from jaxcpp.consensus.solve import METHODS
+from jaxcpp.fleet.contracts import Index
+from jaxcpp.fleet.pack import Bucket, Shape
+from jaxcpp.fleet.programs import PROGRAMS, Prepared
+from jaxcpp.fleet.settings import Settings
+from jaxcpp.mechanism.contract import Contract
+from jaxcpp.mechanism.status_quo import StatusQuo
+
+ENTRIES = 400_000
+"""Lane entries (public times private nodes) of a batch: enough to keep the cores busy, few enough to
+stay in cache."""
+
+OnLanes = Callable[[int, int, float], None]
+"""Told of lanes that ended: how many, how many of them certified, their worst relative gap."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A bucket's answers, first axis the lane, in the bucket's order; numpy leaves."""
+
+    bucket: Bucket
+    prepared: Prepared
+    quo: StatusQuo
+    outcome: Outcome
+    contract: Contract
+
+
+def lanes_per_batch(shape: Shape, settings: Settings) -> int:
+    """How many contracts are solved together; depends on nothing but the shape and the settings."""
+    if settings.batch is not None:
+        return settings.batch
+    entries = shape.inbound * shape.weeks * (shape.columns + shape.sources * shape.weeks)
+    return int(2 ** np.clip(np.round(np.log2(ENTRIES / entries)), 3, 9))
+
+
+def rows(tree: Any, index: Index | slice) -> Any:
+    """Some lanes of a batch."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def in_batches(size: int, step: str, args: tuple[Any, ...], shared: tuple[Any, ...], method: str | None = None) -> Any:
+    """Run a step on all lanes, `size` at a time; the last batch is filled up with its first lane."""
+    count = len(jax.tree.leaves(args)[0])
+    parts = []
+    for first in range(0, count, size):
+        index = np.arange(first, first + size)
+        index[index >= count] = first
+        part = PROGRAMS(step, *rows(args, index), *shared, method=method)
+        parts.append(rows(part, slice(0, min(size, count - first))))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def solve_bucket(bucket: Bucket, settings: Settings, on_lanes: OnLanes) -> Solved:
+    """Every contract of a bucket, to its certificate or to the end of its rounds."""
+    size = lanes_per_batch(bucket.shape, settings)
+    tolerance = np.asarray(settings.tolerance)
+    prepared = in_batches(size, "prepare", (bucket.lanes,), (tolerance,), settings.method)
+    quo = _confirmed(bucket, prepared, size, tolerance)
+    outcome = _consensus(bucket, prepared, size, settings, on_lanes)
+    return conclude(bucket, prepared, quo, outcome, settings)
+
+
+def conclude(bucket: Bucket, prepared: Prepared, quo: StatusQuo, outcome: Outcome, settings: Settings) -> Solved:
+    """Price every plan and let the suppliers decide."""
+    told = prepared.__class__(prepared.terms, prepared.own, prepared.quo, None)
+    shared = (np.asarray(settings.additive_fee), np.asarray(settings.tolerance))
+    contract = in_batches(256, "conclude", (told, quo, outcome), shared)
+    return Solved(bucket, prepared, quo, outcome, contract)
+
+
+def _confirmed(bucket: Bucket, prepared: Prepared, size: int, tolerance: np.ndarray) -> StatusQuo:
+    """The status quo; where capacity does not allow the order, the part the supplier confirms."""
+    quo = prepared.quo
+    short = np.flatnonzero(~quo.filled)
+    if not len(short):
+        return quo
+    part = in_batches(size, "in_part", rows((bucket.lanes, quo.order), short), (tolerance,))
+
+    def put(all_lanes: np.ndarray, some: np.ndarray) -> np.ndarray:
+        merged = np.array(all_lanes)
+        merged[short] = some
+        return merged
+
+    return jax.tree.map(put, quo, part)
+
+
+def _consensus(bucket: Bucket, prepared: Prepared, size: int, settings: Settings, on_lanes: OnLanes) -> Outcome:
+    """Turn after turn on the first `size` contracts that still need one."""
+    method = METHODS[settings.method]
+    limit = method.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds
+    tolerance = np.asarray(settings.tolerance)
+    states = jax.tree.map(np.array, prepared.state)
+    waiting = np.arange(len(bucket.contract))
+    outcomes: Any = None
+    while len(waiting):
+        now = waiting[:size]
+        index = np.resize(now, size) if len(now) < size else now
+        state, outcome = PROGRAMS("turn", *rows((bucket.lanes, states), index), tolerance, method=settings.method)
+        if outcomes is None:
+            outcomes = jax.tree.map(lambda leaf: np.zeros((len(bucket.contract), *leaf.shape[1:]), leaf.dtype), outcome)
+        _put(states, state, now)
+        _put(outcomes, outcome, now)
+        ended = np.asarray(method.finished(rows(state, slice(0, len(now))), limit))
+        waiting = np.concatenate([now[~ended], waiting[size:]])
+        if ended.any():
+            last = rows(outcomes, now[ended])
+            relative = last.gap / np.maximum(last.spend, 1e-6)
+            certified = np.asarray(last.certified(settings.tolerance))
+            on_lanes(int(ended.sum()), int(certified.sum()), float(np.max(np.where(certified, relative, 0.0), initial=0.0)))
+    return outcomes
+
+
+def _put(into: Any, batch: Any, index: Index) -> None:
+    for target, source in zip(jax.tree.leaves(into), jax.tree.leaves(batch), strict=True):
+        target[index] = source[: len(index)]

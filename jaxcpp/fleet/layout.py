@@ -1,0 +1,118 @@
+"""From solved buckets to the columns of a run, in the order of contract ids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jaxcpp.fleet.batch import Solved, rows
+from jaxcpp.fleet.contracts import Contracts
+from jaxcpp.fleet.data import Fleet, Floats, Ints
+from jaxcpp.fleet.flows import flow_columns
+from jaxcpp.fleet.infeasible import explain
+from jaxcpp.fleet.pack import Packer
+from jaxcpp.fleet.results import Columns, Run
+from jaxcpp.fleet.settings import Settings
+from jaxcpp.mechanism import status as codes
+from jaxcpp.mechanism.contract import Contract
+
+DUST = 1e-9
+"""Of a contract's volume: units below this are rounding, and written as none."""
+
+
+def lay_out(fleet: Fleet, found: Contracts, packer: Packer, solved: list[Solved], settings: Settings) -> Run:
+    """All contracts and plans as columns; flows too if they were asked for."""
+    order = np.argsort(np.concatenate([part.bucket.contract for part in solved]), kind="stable")
+    contract = _joined([_flat(part.contract) for part in solved], order)
+    volume = np.concatenate([part.prepared.terms.volume for part in solved])[order]
+    plans = [_plan_rows(fleet, part) for part in solved]
+    return Run(
+        contracts=_contract_columns(fleet, found, packer, contract, volume, settings),
+        plans=_by_contract(fleet, found, plans),
+        flows=flow_columns(fleet, found, solved) if settings.flows else None,
+    )
+
+
+def _flat(contract: Contract) -> dict[str, np.ndarray]:
+    """The columns of a batch of contracts that have one number a lane."""
+    columns = {
+        f"{party}_{name}": getattr(getattr(contract, party), name)
+        for party in ("retailer", "supplier")
+        for name in ("cost_jit", "cost_plan", "utility_jit", "utility_plan")
+    }
+    for name in ("gain", "cbt", "fee", "price", "paid", "supplier_surplus", "code", "rounds", "filled", "unmet"):
+        columns[name] = getattr(contract, name)
+    columns["efficiency_gap"] = contract.certificate.efficiency_gap
+    columns["price_error"] = contract.certificate.price_error
+    columns["jit_total"], columns["order_total"] = contract.jit.sum(axis=-1), contract.ordered
+    return {name: np.asarray(values) for name, values in columns.items()}
+
+
+def _joined(parts: list[dict[str, np.ndarray]], order: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+
+
+def _contract_columns(
+    fleet: Fleet, found: Contracts, packer: Packer, lane: dict[str, np.ndarray], volume: Floats, settings: Settings
+) -> Columns:
+    code = lane["code"]
+    words = np.asarray(codes.REASONS, object)[code]
+    for row in np.flatnonzero(~lane["filled"]):
+        part = (
+            f"the vendor can confirm {lane['jit_total'][row]:,.10g} of the {lane['order_total'][row]:,.10g} units "
+            f"ordered just in time"
+        )
+        words[row] = f"{words[row]}; {part}" if words[row] else part
+    infeasible = code == codes.INFEASIBLE
+    for row in np.flatnonzero(infeasible):
+        words[row] = explain(fleet, found, packer, int(row))
+    columns: Columns = {
+        "contract_id": found.ids,
+        "vendor_id": fleet.vendor_ids[found.vendor],
+        "product_ids": [[product] for product in fleet.product_ids[found.product].tolist()],
+        "status": np.asarray(codes.NAMES)[code],
+        "reason": words.tolist(),
+    }
+    for name in (
+        "retailer_cost_jit", "retailer_cost_plan", "supplier_cost_jit", "supplier_cost_plan",
+        "retailer_utility_jit", "retailer_utility_plan", "supplier_utility_jit", "supplier_utility_plan",
+        "gain", "cbt", "fee", "price", "paid", "supplier_surplus", "efficiency_gap", "price_error",
+    ):  # fmt: skip
+        # A contract that cannot be carried out has no costs, only a reason.
+        columns[name] = np.where(infeasible & (name != "paid"), np.nan, lane[name])
+    columns["rounds"] = lane["rounds"].astype(np.int32)
+    columns["solver"] = [settings.method] * len(found)
+    return columns
+
+
+def _plan_rows(fleet: Fleet, part: Solved) -> dict[str, Any]:
+    """A bucket's plan, one row a contract, inbound node and week with any units."""
+    shape = (len(part.bucket.contract), part.bucket.shape.inbound, fleet.weeks)
+    least = DUST * np.asarray(part.prepared.terms.volume)[:, None, None]
+    units = [np.asarray(plan).reshape(shape) for plan in (part.contract.jit, part.contract.issued)]
+    jit, plan = (np.where(amount > least, amount, 0.0) for amount in units)
+    lane, node, week = np.nonzero((jit > 0.0) | (plan > 0.0))
+    return {
+        "contract": part.bucket.contract[lane],
+        "inbound": part.bucket.nodes[lane, node],
+        "week": week.astype(np.int32),
+        "jit_units": jit[lane, node, week],
+        "plan_units": plan[lane, node, week],
+    }
+
+
+def _by_contract(fleet: Fleet, found: Contracts, parts: list[dict[str, Any]]) -> Columns:
+    merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order: Ints = np.lexsort((merged["week"], merged["inbound"], merged["contract"]))
+    merged = rows(merged, order)
+    contract = merged["contract"]
+    return {
+        "contract_id": found.ids[contract],
+        "vendor_id": fleet.vendor_ids[found.vendor[contract]],
+        "product_id": fleet.product_ids[found.product[contract]],
+        "inbound_id": fleet.inbound_ids[merged["inbound"]],
+        "week": merged["week"],
+        "jit_units": merged["jit_units"],
+        "plan_units": merged["plan_units"],
+    }

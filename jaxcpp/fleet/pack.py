@@ -1,0 +1,233 @@
+"""From the fleet's columns to lanes: padded arrays of equal shape, one row a contract.
+
+Lanes are put into a few buckets by the size of their private problems, so that few programs are
+compiled and little padding is computed. Padding has no mass and no lanes, not a huge cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxcpp.fleet.contracts import Contracts, Index
+from jaxcpp.fleet.data import EVERY, Fleet, Floats, Ints
+
+COLUMN_STEPS = (8, 32, 64, 128, 256, 384, 640)
+"""Demand entries per lane are padded up to one of these, then to multiples of the last."""
+
+SOURCE_STEPS = (2, 6)
+"""Likewise for a vendor's sources."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a compiled program depends on."""
+
+    inbound: int
+    weeks: int
+    columns: int  # demand entries
+    sources: int
+    stocked: bool  # some lane has inventory on hand
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Raw numbers of a bucket's contracts, in currency and units; first axis is the lane."""
+
+    outbound: Floats  # (lane, inbound, column) currency / unit; inf = no lane
+    demand: Floats  # (lane, column) units
+    week: Ints  # (lane, column)
+    inventory: Floats | None  # (lane, inbound) units
+    retailer: Floats  # (lane, 5): margin, holding, backlog, lost sale, leftover
+    inbound: Floats  # (lane, source, inbound) currency / unit; inf = no lane
+    capacity: Floats  # (lane, source, week) units
+    supplier: Floats  # (lane, 2): margin, holding
+    scale: Floats  # (lane,) currency / unit
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Contracts whose lanes have one shape; `contract`, `region` and `source` lead back to the fleet."""
+
+    shape: Shape
+    contract: Index  # (lane,) position among the contracts
+    lanes: Lanes
+    nodes: Ints  # (lane, inbound) position among the fleet's inbound nodes, or -1
+    region: Ints  # (lane, column) position among the fleet's regions, or -1
+    source: Ints  # (lane, source) position among the fleet's sources, or -1
+
+
+class _Groups:
+    """Rows of a table sorted by (first, second): the slice that belongs to a pair of positions."""
+
+    def __init__(self, first: Ints, second: Ints, seconds: int) -> None:
+        self._width = seconds + 1  # EVERY, -1, is a position too
+        self._keys = first.astype(np.int64) * self._width + (second.astype(np.int64) + 1)
+
+    def of(self, first: int, second: int) -> slice:
+        key = first * self._width + second + 1
+        return slice(*np.searchsorted(self._keys, (key, key + 1)).tolist())
+
+    def within(self, first: int) -> slice:
+        key = first * self._width
+        return slice(*np.searchsorted(self._keys, (key, key + self._width)).tolist())
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """One contract's numbers before padding; `nodes`, `region` and `source` lead back to the fleet."""
+
+    nodes: Index
+    region: Ints
+    source: Ints
+    outbound: Floats
+    demand: Floats
+    week: Ints
+    inventory: Floats
+    inbound: Floats
+    capacity: Floats
+
+
+class Packer:
+    """Looks up each contract's numbers and pads them into buckets.
+
+    With `whole_units`, capacity and stock are rounded down: half a unit cannot be shipped.
+    """
+
+    def __init__(self, fleet: Fleet, found: Contracts, whole_units: bool = False) -> None:
+        self.fleet, self.found, self.whole_units = fleet, found, whole_units
+        products = len(fleet.product_ids)
+        self._demand = _Groups(fleet.demand.product, fleet.demand.week, fleet.weeks)
+        self._stock = _Groups(fleet.inventory.product, fleet.inventory.inbound, len(fleet.inbound_ids))
+        self._capacity = _Groups(fleet.sources.source, fleet.sources.product, products)
+        self._inbound = _Groups(fleet.inbound_lanes.source, fleet.inbound_lanes.product, products)
+        self._outbound = _Groups(fleet.outbound_lanes.product, fleet.outbound_lanes.inbound, len(fleet.inbound_ids))
+        self._sources_of = np.searchsorted(fleet.source_vendor, np.arange(len(fleet.vendor_ids) + 1))
+        grid = (len(fleet.inbound_ids), len(fleet.region_ids))
+        self._base_unit, self._base_kg = np.full(grid, np.inf), np.zeros(grid)
+        lanes, rows = fleet.outbound_lanes, self._outbound.within(EVERY)
+        at = lanes.inbound[rows], lanes.region[rows]
+        self._base_unit[at], self._base_kg[at] = lanes.unit_cost[rows], lanes.cost_per_kg[rows]
+
+    def outbound(self, product: int) -> Floats:
+        """The retailer's lanes for a product, (inbound, region) [currency / unit]."""
+        lanes, weight = self.fleet.outbound_lanes, self.fleet.products.weight[product]
+        cost = self._base_unit + self._base_kg * weight
+        own = self._outbound.within(product)
+        cost[lanes.inbound[own], lanes.region[own]] = lanes.unit_cost[own] + lanes.cost_per_kg[own] * weight
+        return cost
+
+    def sources(self, vendor: int, product: int) -> tuple[Ints, Floats, Floats]:
+        """A vendor's sources that serve a product: positions, lanes (source, inbound), capacity (source, week)."""
+        fleet, weight = self.fleet, self.fleet.products.weight[product]
+        used, costs, capacities = [], [], []
+        for source in range(self._sources_of[vendor], self._sources_of[vendor + 1]):
+            capacity, cost = np.full(fleet.weeks, np.nan), np.full(len(fleet.inbound_ids), np.inf)
+            for wanted in (EVERY, product):  # a product's own row wins, and within it a week's own row
+                for row in range(*self._capacity.of(source, wanted).indices(len(fleet.sources.week))):
+                    week = fleet.sources.week[row]
+                    capacity[slice(None) if week == EVERY else week] = fleet.sources.capacity[row]
+                rows = self._inbound.of(source, wanted)
+                lanes = fleet.inbound_lanes
+                cost[lanes.inbound[rows]] = lanes.unit_cost[rows] + lanes.cost_per_kg[rows] * weight
+            if np.isfinite(capacity).any() and np.isfinite(cost).any():
+                used.append(source)
+                costs.append(cost)
+                capacities.append(np.nan_to_num(capacity))
+        empty = (0, len(fleet.inbound_ids)), (0, fleet.weeks)
+        return (
+            np.asarray(used, np.int32),
+            np.asarray(costs).reshape(-1, empty[0][1]),
+            self._whole(np.asarray(capacities).reshape(-1, empty[1][1])),
+        )
+
+    def _whole(self, units: Floats) -> Floats:
+        return np.floor(units + 1e-9) if self.whole_units else units
+
+    def lane(self, contract: int) -> _Lane:
+        """One contract's numbers, with the inbound nodes that matter to it."""
+        fleet = self.fleet
+        vendor, product = int(self.found.vendor[contract]), int(self.found.product[contract])
+        rows, stocked = self._demand.within(product), self._stock.within(product)
+        source, inbound, capacity = self.sources(vendor, product)
+        stock = np.zeros(len(fleet.inbound_ids))
+        stock[fleet.inventory.inbound[stocked]] = self._whole(fleet.inventory.units[stocked])
+        region = fleet.demand.region[rows]
+        outbound = self.outbound(product)[:, region]
+        nodes = np.flatnonzero((np.isfinite(inbound).any(axis=0) | (stock > 0.0)) & np.isfinite(outbound).any(axis=1))
+        if not len(nodes):
+            nodes = np.arange(1)  # nothing can reach anything: one node, no lanes
+        return _Lane(
+            nodes, region, source, outbound[nodes], fleet.demand.units[rows], fleet.demand.week[rows],
+            stock[nodes], inbound[:, nodes], capacity,
+        )  # fmt: skip
+
+    def shape(self, lane: _Lane) -> Shape:
+        """The bucket a lane goes into."""
+        return Shape(
+            inbound=min(_step(len(lane.nodes), (1, 2, 4, 6, 8, 12, 16)), len(self.fleet.inbound_ids)),
+            weeks=self.fleet.weeks,
+            columns=_step(len(lane.demand), COLUMN_STEPS),
+            sources=_step(len(lane.source), SOURCE_STEPS),
+            stocked=bool((lane.inventory > 0.0).any()),
+        )
+
+    def buckets(self) -> list[Bucket]:
+        """Every contract, packed; the largest programs first."""
+        lanes = [self.lane(contract) for contract in range(len(self.found))]
+        groups: dict[Shape, list[int]] = {}
+        for contract, lane in enumerate(lanes):
+            groups.setdefault(self.shape(lane), []).append(contract)
+        keys = sorted(groups, key=lambda s: (-s.columns * len(groups[s]), -s.sources, -s.inbound, s.stocked))
+        return [self._bucket(shape, groups[shape], lanes) for shape in keys]
+
+    def _bucket(self, shape: Shape, members: list[int], lanes: list[_Lane]) -> Bucket:
+        count, i, t, m, k = len(members), shape.inbound, shape.weeks, shape.columns, shape.sources
+        outbound, inbound = np.full((count, i, m), np.inf), np.full((count, k, i), np.inf)
+        demand, inventory, capacity = np.zeros((count, m)), np.zeros((count, i)), np.zeros((count, k, t))
+        week = np.zeros((count, m), np.int32)
+        nodes, region, source = (np.full((count, size), -1, np.int32) for size in (i, m, k))
+        for row, contract in enumerate(members):
+            lane = lanes[contract]
+            a, b, c = len(lane.nodes), len(lane.demand), len(lane.source)
+            outbound[row, :a, :b], inbound[row, :c, :a] = lane.outbound, lane.inbound
+            demand[row, :b], week[row, :b] = lane.demand, lane.week
+            inventory[row, :a], capacity[row, :c] = lane.inventory, lane.capacity
+            nodes[row, :a], region[row, :b], source[row, :c] = lane.nodes, lane.region, lane.source
+        contract = np.asarray(members, np.intp)
+        product, offer = self.found.product[contract], self.found.offer[contract]
+        goods, offers = self.fleet.products, self.fleet.offers
+        retailer = (goods.margin, goods.holding_cost, goods.backlog_cost, goods.lost_sale_cost, goods.leftover_cost)
+        return Bucket(
+            shape=shape,
+            contract=contract,
+            lanes=Lanes(
+                outbound=outbound, demand=demand, week=week, inventory=inventory if shape.stocked else None,
+                retailer=np.stack([column[product] for column in retailer], axis=1),
+                inbound=inbound, capacity=capacity,
+                supplier=np.stack([offers.margin[offer], offers.holding_cost[offer]], axis=1),
+                scale=_scale(outbound, inbound),
+            ),
+            nodes=nodes, region=region, source=source,
+        )  # fmt: skip
+
+
+def _step(size: int, steps: tuple[int, ...]) -> int:
+    """The smallest step that holds `size`; beyond the last, a multiple of it."""
+    for step in steps:
+        if size <= step:
+            return step
+    return -(-size // steps[-1]) * steps[-1]
+
+
+def _scale(outbound: Floats, inbound: Floats) -> Floats:
+    """Each lane's cost scale: the median of both parties' lanes [currency / unit]."""
+    costs = np.concatenate([outbound.reshape(len(outbound), -1), inbound.reshape(len(inbound), -1)], axis=1)
+    result = np.ones(len(costs))
+    for row, lane in enumerate(costs):
+        known = lane[np.isfinite(lane)]
+        if len(known) and known.max() > 0.0:
+            middle = float(np.median(known))
+            result[row] = middle if middle > 0.0 else float(known.mean())
+    return result

@@ -1,0 +1,65 @@
+"""Plan a whole fleet: pack, solve bucket by bucket, and lay the answers out as tables."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+
+from jaxcpp.fleet.batch import OnLanes, Solved, solve_bucket
+from jaxcpp.fleet.contracts import contracts
+from jaxcpp.fleet.data import Fleet
+from jaxcpp.fleet.layout import lay_out
+from jaxcpp.fleet.pack import Bucket, Packer
+from jaxcpp.fleet.programs import PROGRAMS
+from jaxcpp.fleet.results import Run
+from jaxcpp.fleet.settings import OnProgress, Progress, Settings
+
+
+def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None = None) -> Run:
+    """Find, certify and price a plan for every contract of a fleet.
+
+    The answer depends on the fleet and the settings alone: not on the order of its rows, and not on
+    how many contracts are solved together.
+
+    Raises:
+        CoupledContractsError: contracts of the fleet are tied together (see `fleet.contracts`).
+    """
+    begun, compiling = time.perf_counter(), PROGRAMS.seconds
+    found = contracts(fleet)
+    buckets = Packer(fleet, found, settings.units == "integer").buckets()
+    report = _reporter(len(found), on_progress)
+    solved = _solve_all(buckets, settings, report)
+    run = lay_out(fleet, found, solved, settings)
+    run.device = f"{jax.devices()[0].device_kind} ({jax.default_backend()})"
+    compiled = (PROGRAMS.seconds - compiling) / _workers()
+    run.seconds = {"compile": compiled, "solve": max(time.perf_counter() - begun - compiled, 0.0)}
+    return run
+
+
+def _workers() -> int:
+    # XLA's batched CPU code leaves a core idle between its small kernels: one bucket a core fills it.
+    return len(os.sched_getaffinity(0)) if jax.default_backend() == "cpu" else 1
+
+
+def _solve_all(buckets: list[Bucket], settings: Settings, report: OnLanes) -> list[Solved]:
+    with ThreadPoolExecutor(_workers()) as pool:
+        return list(pool.map(lambda bucket: solve_bucket(bucket, settings, report), buckets))
+
+
+def _reporter(total: int, on_progress: OnProgress | None) -> OnLanes:
+    """Adds up what the buckets report, and passes it on."""
+    lock = threading.Lock()
+    state = Progress(total=total, done=0, certified=0, worst_gap=0.0)
+
+    def report(done: int, certified: int, worst: float) -> None:
+        nonlocal state
+        with lock:
+            state = Progress(total, state.done + done, state.certified + certified, max(state.worst_gap, worst))
+            if on_progress is not None:
+                on_progress(state)
+
+    return report

@@ -1,0 +1,61 @@
+// One contract's price path: what goes in, what comes out. Plain data, shared by every copy of the core.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace jaxcpp {
+
+// A side of the contract (jaxcpp/transport/side.py): `nodes` public and `columns` private nodes,
+// arrays row-major as JAX lays them out. Null `cost` = no such side; null `stock` or `lost` = zeros.
+struct SideView {
+  const double* cost = nullptr;     // (nodes, columns); inf = missing lane
+  const double* mass = nullptr;     // (columns)
+  const double* outside = nullptr;  // (columns)
+  const double* stock = nullptr;    // (nodes)
+  const double* lost = nullptr;     // (columns)
+  double unit_margin = 0.0;
+  int64_t columns = 0;
+};
+
+// A problem: two sides that must agree on a plan, or (null `supplier.cost`) one side and a fixed plan.
+struct Problem {
+  int64_t nodes = 0;
+  SideView retailer, supplier;
+  const double* plan = nullptr;   // (nodes); used where there is no supplier
+  const double* start = nullptr;  // (nodes) price to begin at
+  double epsilon = 0.0;           // smoothing to begin at
+  double strict = 1.0;            // target as a fraction of the tolerance
+  double tolerance = 0.0;
+  int64_t max_rounds = 0;
+};
+
+struct Result {
+  double* price = nullptr;  // (nodes)
+  double epsilon = 0.0;     // smoothing at which `price` was accepted
+  double gap = 0.0;         // last estimate of the certified gap
+  int32_t rounds = 0;
+  bool done = false;
+};
+
+// The recipe's constants; the names are those of jaxcpp/transport/path.py.
+struct Recipe {
+  double shrink = 0.25;
+  double leave_stage = 3e-3;
+  double trust_jump = 0.1;
+  double clip = 6.0;
+  double armijo = 1e-4;
+  double repair_price = 3.0;
+  int stalled = 8;
+  double x[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+};
+
+// Bytes of scratch memory that one problem of these shapes needs, or 0 where it cannot be counted.
+size_t scratch_bytes(int64_t nodes, int64_t retailer_columns, int64_t supplier_columns);
+
+// Follow one path. Reads and writes nothing but its arguments; never fails: what cannot be solved
+// comes back with `done` false. One copy for each instruction set.
+typedef void FollowPath(const Problem&, const Recipe&, void* scratch, Result*);
+FollowPath follow_path_v1, follow_path_v3, follow_path_v4;
+
+}  // namespace jaxcpp
