@@ -111,10 +111,14 @@ def _plan(
         fail(str(error), Status.BAD_INPUT)
     read = time.perf_counter() - started
     backend.start(device)
+    from jaxcpp.fleet.contracts import CoupledContractsError
     from jaxcpp.fleet.solve import plan_fleet
 
-    with progress_bar(Console(stderr=True)) as on_progress:
-        run = plan_fleet(fleet, settings, on_progress)
+    try:
+        with progress_bar(Console(stderr=True)) as on_progress:
+            run = plan_fleet(fleet, settings, on_progress)
+    except CoupledContractsError as error:
+        fail(str(error), Status.BAD_INPUT)
     info = {
         "version": jaxcpp.__version__,
         "settings": settings,

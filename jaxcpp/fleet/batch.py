@@ -22,6 +22,9 @@ ENTRIES = 400_000
 """Lane entries (public times private nodes) of a batch: enough to keep the cores busy, few enough to
 stay in cache."""
 
+SMALL = 256
+"""Lanes of a batch where no demand entry is looked at."""
+
 OnLanes = Callable[[int, int, float], None]
 """Told of lanes that ended: how many, how many of them certified, their worst relative gap."""
 
@@ -67,22 +70,17 @@ def solve_bucket(bucket: Bucket, settings: Settings, on_lanes: OnLanes) -> Solve
     size = lanes_per_batch(bucket.shape, settings)
     tolerance = np.asarray(settings.tolerance)
     prepared = in_batches(size, "prepare", (bucket.lanes,), (tolerance,), settings.method)
-    quo = _confirmed(bucket, prepared, size, tolerance)
+    vendor = bucket.lanes.inbound, bucket.lanes.capacity, bucket.lanes.supplier
+    quo = in_batches(SMALL, "fill", (*vendor, prepared.terms, prepared.order), (tolerance,))
+    quo = _confirmed(bucket, quo, size, tolerance)
     outcome = _consensus(bucket, prepared, size, settings, on_lanes)
-    return conclude(bucket, prepared, quo, outcome, settings)
-
-
-def conclude(bucket: Bucket, prepared: Prepared, quo: StatusQuo, outcome: Outcome, settings: Settings) -> Solved:
-    """Price every plan and let the suppliers decide."""
-    told = prepared.__class__(prepared.terms, prepared.own, prepared.quo, None)
-    shared = (np.asarray(settings.additive_fee), np.asarray(settings.tolerance))
-    contract = in_batches(256, "conclude", (told, quo, outcome), shared)
+    shared = (np.asarray(settings.additive_fee), tolerance)
+    contract = in_batches(SMALL, "conclude", (prepared.own, prepared.terms, quo, outcome), shared)
     return Solved(bucket, prepared, quo, outcome, contract)
 
 
-def _confirmed(bucket: Bucket, prepared: Prepared, size: int, tolerance: np.ndarray) -> StatusQuo:
+def _confirmed(bucket: Bucket, quo: StatusQuo, size: int, tolerance: np.ndarray) -> StatusQuo:
     """The status quo; where capacity does not allow the order, the part the supplier confirms."""
-    quo = prepared.quo
     short = np.flatnonzero(~quo.filled)
     if not len(short):
         return quo

@@ -8,9 +8,9 @@ import numpy as np
 
 from jaxcpp.fleet.batch import Solved, rows
 from jaxcpp.fleet.contracts import Contracts
-from jaxcpp.fleet.data import Fleet, Floats, Ints
+from jaxcpp.fleet.data import Fleet, Ints
 from jaxcpp.fleet.flows import flow_columns
-from jaxcpp.fleet.infeasible import explain
+from jaxcpp.fleet.infeasible import shortage
 from jaxcpp.fleet.pack import Packer
 from jaxcpp.fleet.results import Columns, Run
 from jaxcpp.fleet.settings import Settings
@@ -25,12 +25,11 @@ def lay_out(fleet: Fleet, found: Contracts, packer: Packer, solved: list[Solved]
     """All contracts and plans as columns; flows too if they were asked for."""
     order = np.argsort(np.concatenate([part.bucket.contract for part in solved]), kind="stable")
     contract = _joined([_flat(part.contract) for part in solved], order)
-    volume = np.concatenate([part.prepared.terms.volume for part in solved])[order]
     plans = [_plan_rows(fleet, part) for part in solved]
     return Run(
-        contracts=_contract_columns(fleet, found, packer, contract, volume, settings),
+        contracts=_contract_columns(fleet, found, packer, contract, settings),
         plans=_by_contract(fleet, found, plans),
-        flows=flow_columns(fleet, found, solved) if settings.flows else None,
+        flows=flow_columns(fleet, found, solved, settings) if settings.flows else None,
     )
 
 
@@ -54,7 +53,7 @@ def _joined(parts: list[dict[str, np.ndarray]], order: np.ndarray) -> dict[str, 
 
 
 def _contract_columns(
-    fleet: Fleet, found: Contracts, packer: Packer, lane: dict[str, np.ndarray], volume: Floats, settings: Settings
+    fleet: Fleet, found: Contracts, packer: Packer, lane: dict[str, np.ndarray], settings: Settings
 ) -> Columns:
     code = lane["code"]
     words = np.asarray(codes.REASONS, object)[code]
@@ -64,9 +63,12 @@ def _contract_columns(
             f"ordered just in time"
         )
         words[row] = f"{words[row]}; {part}" if words[row] else part
+    for row in np.flatnonzero(code == codes.INFEASIBLE):
+        # The search's own verdict rests on a price ceiling: only an exact shortage is called infeasible.
+        short = shortage(fleet, found, packer, int(row))
+        words[row] = short.reason or codes.REASONS[codes.NOT_CONVERGED]
+        code[row] = codes.INFEASIBLE if short.reason else codes.NOT_CONVERGED
     infeasible = code == codes.INFEASIBLE
-    for row in np.flatnonzero(infeasible):
-        words[row] = explain(fleet, found, packer, int(row))
     columns: Columns = {
         "contract_id": found.ids,
         "vendor_id": fleet.vendor_ids[found.vendor],

@@ -13,11 +13,12 @@ import numpy as np
 from jaxcpp.fleet.contracts import Contracts, Index
 from jaxcpp.fleet.data import EVERY, Fleet, Floats, Ints
 
-COLUMN_STEPS = (8, 32, 64, 128, 256, 384, 640)
-"""Demand entries per lane are padded up to one of these, then to multiples of the last."""
+COLUMN_STEPS = (32, 96, 256, 640)
+"""Demand entries per lane are padded up to one of these, then to multiples of the last. Every further
+step is one more program to compile (seconds), every missing one more padding to compute."""
 
-SOURCE_STEPS = (2, 6)
-"""Likewise for a vendor's sources."""
+NODE_STEPS = (1, 2, 4, 8, 16)
+"""Likewise for inbound nodes and for a vendor's sources, but never beyond what the fleet has."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class _Groups:
 
 
 @dataclass(frozen=True)
-class _Lane:
+class Lane:
     """One contract's numbers before padding; `nodes`, `region` and `source` lead back to the fleet."""
 
     nodes: Index
@@ -104,6 +105,8 @@ class Packer:
         self._inbound = _Groups(fleet.inbound_lanes.source, fleet.inbound_lanes.product, products)
         self._outbound = _Groups(fleet.outbound_lanes.product, fleet.outbound_lanes.inbound, len(fleet.inbound_ids))
         self._sources_of = np.searchsorted(fleet.source_vendor, np.arange(len(fleet.vendor_ids) + 1))
+        per_vendor = np.bincount(fleet.source_vendor, minlength=1)
+        self._most_sources = int(per_vendor.max())
         grid = (len(fleet.inbound_ids), len(fleet.region_ids))
         self._base_unit, self._base_kg = np.full(grid, np.inf), np.zeros(grid)
         lanes, rows = fleet.outbound_lanes, self._outbound.within(EVERY)
@@ -145,7 +148,7 @@ class Packer:
     def _whole(self, units: Floats) -> Floats:
         return np.floor(units + 1e-9) if self.whole_units else units
 
-    def lane(self, contract: int) -> _Lane:
+    def lane(self, contract: int) -> Lane:
         """One contract's numbers, with the inbound nodes that matter to it."""
         fleet = self.fleet
         vendor, product = int(self.found.vendor[contract]), int(self.found.product[contract])
@@ -158,18 +161,18 @@ class Packer:
         nodes = np.flatnonzero((np.isfinite(inbound).any(axis=0) | (stock > 0.0)) & np.isfinite(outbound).any(axis=1))
         if not len(nodes):
             nodes = np.arange(1)  # nothing can reach anything: one node, no lanes
-        return _Lane(
+        return Lane(
             nodes, region, source, outbound[nodes], fleet.demand.units[rows], fleet.demand.week[rows],
             stock[nodes], inbound[:, nodes], capacity,
         )  # fmt: skip
 
-    def shape(self, lane: _Lane) -> Shape:
+    def shape(self, lane: Lane) -> Shape:
         """The bucket a lane goes into."""
         return Shape(
-            inbound=min(_step(len(lane.nodes), (1, 2, 4, 6, 8, 12, 16)), len(self.fleet.inbound_ids)),
+            inbound=min(_step(len(lane.nodes), NODE_STEPS), len(self.fleet.inbound_ids)),
             weeks=self.fleet.weeks,
             columns=_step(len(lane.demand), COLUMN_STEPS),
-            sources=_step(len(lane.source), SOURCE_STEPS),
+            sources=self._most_sources,
             stocked=bool((lane.inventory > 0.0).any()),
         )
 
@@ -182,7 +185,7 @@ class Packer:
         keys = sorted(groups, key=lambda s: (-s.columns * len(groups[s]), -s.sources, -s.inbound, s.stocked))
         return [self._bucket(shape, groups[shape], lanes) for shape in keys]
 
-    def _bucket(self, shape: Shape, members: list[int], lanes: list[_Lane]) -> Bucket:
+    def _bucket(self, shape: Shape, members: list[int], lanes: list[Lane]) -> Bucket:
         count, i, t, m, k = len(members), shape.inbound, shape.weeks, shape.columns, shape.sources
         outbound, inbound = np.full((count, i, m), np.inf), np.full((count, k, i), np.inf)
         demand, inventory, capacity = np.zeros((count, m)), np.zeros((count, i)), np.zeros((count, k, t))

@@ -24,7 +24,7 @@ from jaxcpp.mechanism import status_quo as quo
 from jaxcpp.mechanism.contract import Contract, offer
 from jaxcpp.mechanism.fees import AdditiveFee
 from jaxcpp.mechanism.terms import frame
-from jaxcpp.transport.rounding import Flows
+from jaxcpp.transport import living
 
 jax.tree_util.register_dataclass(
     Lanes,
@@ -36,11 +36,11 @@ Money = Float[Array, ""]
 
 
 class Prepared(eqx.Module):
-    """What is known of a contract before its first price."""
+    """What the retailer's side of a contract says before the first price."""
 
     terms: Terms
     own: Money  # what the retailer would earn at no cost
-    quo: quo.StatusQuo  # with the order filled in full; `filled` says whether it can be
+    order: quo.Order
     state: Any  # of the consensus method
 
 
@@ -52,53 +52,68 @@ def parties(lane: Lanes) -> tuple[Retailer, Supplier, Terms]:
         lane.outbound, lane.demand, margin, holding_cost=holding, backlog_cost=backlog, lost_sale_cost=lost,
         leftover_cost=leftover, inventory=lane.inventory, week=lane.week, weeks=weeks,
     )  # fmt: skip
-    supplier = Supplier(lane.inbound, lane.capacity, lane.supplier[0], holding_cost=lane.supplier[1])
-    return retailer, supplier, frame(retailer, supplier, jnp.asarray(lane.scale))
+    vendor = supplier(lane.inbound, lane.capacity, lane.supplier)
+    return retailer, vendor, frame(retailer, vendor, jnp.asarray(lane.scale))
+
+
+def supplier(inbound: Array, capacity: Array, numbers: Array) -> Supplier:
+    """The vendor's side of one contract."""
+    return Supplier(inbound, capacity, numbers[0], holding_cost=numbers[1])
 
 
 def prepare(method: str, lane: Lanes, tolerance: Money) -> Prepared:
-    """Just-in-time, the supplier's filling of it, and the method's first state."""
-    retailer, supplier, terms = parties(lane)
+    """The just-in-time order, and the method's first state."""
+    retailer, vendor, terms = parties(lane)
     agent = retailer.agent(terms)
     order = quo.just_in_time(retailer, agent, terms, tolerance)
-    whole = quo.in_full(order, *quo.filling(supplier, terms, order.plan * terms.volume, tolerance))
-    state = METHODS[method].begin(agent, supplier.agent(terms))
-    return Prepared(terms, retailer.profit_at_no_cost(), whole, state)
+    return Prepared(terms, retailer.profit_at_no_cost(), order, METHODS[method].begin(agent, vendor.agent(terms)))
+
+
+def fill(
+    inbound: Array, capacity: Array, numbers: Array, terms: Terms, order: quo.Order, tolerance: Money
+) -> quo.StatusQuo:
+    """The status quo if the vendor fills the order; `filled` says whether it can.
+
+    Knows nothing of demand, so that one program serves buckets of every size.
+    """
+    vendor = supplier(inbound, capacity, numbers)
+    return quo.in_full(order, *quo.filling(vendor, terms, order.plan * terms.volume, tolerance))
 
 
 def in_part(lane: Lanes, order: quo.Order, tolerance: Money) -> quo.StatusQuo:
     """The status quo of a contract whose just-in-time order capacity does not allow."""
-    retailer, supplier, terms = parties(lane)
-    return quo.in_part(retailer.agent(terms), supplier, terms, order, tolerance, jnp.zeros((), bool))
+    retailer, vendor, terms = parties(lane)
+    return quo.in_part(retailer.agent(terms), vendor, terms, order, tolerance, jnp.zeros((), bool))
 
 
 def turn(method: str, lane: Lanes, state: Any, tolerance: Money) -> tuple[Any, Outcome]:
     """A few rounds of consensus and a certificate."""
-    retailer, supplier, terms = parties(lane)
-    return METHODS[method].turn(retailer.agent(terms), supplier.agent(terms), state, tolerance)
+    retailer, vendor, terms = parties(lane)
+    return METHODS[method].turn(retailer.agent(terms), vendor.agent(terms), state, tolerance)
 
 
-def flows(lane: Lanes, plan: Array, price: Array, epsilon: Money) -> tuple[Flows, Flows]:
-    """Both parties' private flows for a plan, in units."""
-    retailer, supplier, terms = parties(lane)
-    taken = retailer.agent(terms).flows(plan, price, epsilon)
-    shipped = supplier.agent(terms).flows(plan, -price, epsilon)
-    return jax.tree.map(lambda units: units * terms.volume, (taken, shipped))
+def flows(lane: Lanes, plan: Array, tolerance: Money) -> tuple[Array, Array]:
+    """Both parties' cheapest flows for a plan [units]: to demand entries, and from sources and weeks."""
+    retailer, vendor, terms = parties(lane)
+    sides = retailer.agent(terms).side, vendor.agent(terms).side
+    taken, shipped = (living.cheapest(side, plan / terms.volume, tolerance).flows.lane for side in sides)
+    return taken[:, :-1] * terms.volume, shipped * terms.volume
 
 
 def conclude(
-    prepared: Prepared, status: quo.StatusQuo, outcome: Outcome, alpha: Money, tolerance: Money
+    own: Money, terms: Terms, status: quo.StatusQuo, outcome: Outcome, alpha: Money, tolerance: Money
 ) -> Contract:
     """The offer and the supplier's decision."""
-    return offer(prepared.own, prepared.terms, status, outcome, AdditiveFee(alpha), tolerance)
+    return offer(own, terms, status, outcome, AdditiveFee(alpha), tolerance)
 
 
 STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "prepare": (prepare, (0, None)),
+    "fill": (fill, (0, 0, 0, 0, 0, None)),
     "in_part": (in_part, (0, 0, None)),
     "turn": (turn, (0, 0, None)),
-    "flows": (flows, (0, 0, 0, 0)),
-    "conclude": (conclude, (0, 0, 0, None, None)),
+    "flows": (flows, (0, 0, None)),
+    "conclude": (conclude, (0, 0, 0, 0, None, None)),
 }
 """Each step of one contract, and which of its arguments have a lane axis."""
 
@@ -109,6 +124,8 @@ class Programs:
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
         self._lock = threading.Lock()
+        # Two batches at once in one process can wait for each other's XLA worker threads for ever.
+        self._device = threading.Lock()
         self.compiled = 0  # programs compiled so far
         self.seconds = 0.0  # spent compiling, over all threads
 
@@ -121,7 +138,8 @@ class Programs:
             program = self._compile(step, args, method)
             with self._lock:
                 self._known[key] = program
-        return jax.device_get(program(*args))
+        with self._device:
+            return jax.device_get(program(*args))
 
     def _compile(self, step: str, args: tuple[Any, ...], method: str | None) -> Any:
         begun = time.perf_counter()

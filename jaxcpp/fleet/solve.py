@@ -30,10 +30,11 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
     """
     begun, compiling = time.perf_counter(), PROGRAMS.seconds
     found = contracts(fleet)
-    buckets = Packer(fleet, found, settings.units == "integer").buckets()
+    packer = Packer(fleet, found, settings.units == "integer")
+    buckets = packer.buckets()
     report = _reporter(len(found), on_progress)
     solved = _solve_all(buckets, settings, report)
-    run = lay_out(fleet, found, solved, settings)
+    run = lay_out(fleet, found, packer, solved, settings)
     run.device = f"{jax.devices()[0].device_kind} ({jax.default_backend()})"
     compiled = (PROGRAMS.seconds - compiling) / _workers()
     run.seconds = {"compile": compiled, "solve": max(time.perf_counter() - begun - compiled, 0.0)}
@@ -41,7 +42,7 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
 
 
 def _workers() -> int:
-    # XLA's batched CPU code leaves a core idle between its small kernels: one bucket a core fills it.
+    # One batch runs at a time; the other threads compile what comes next.
     return len(os.sched_getaffinity(0)) if jax.default_backend() == "cpu" else 1
 
 

@@ -49,6 +49,7 @@ class Contract(eqx.Module):
     plan: Float[Array, "..."]
     jit: Float[Array, "..."]
     issued: Float[Array, "..."]
+    ordered: Float[Array, ""]  # units the retailer ordered just in time, before they were confirmed
     retailer: Party
     supplier: Party
     gain: Float[Array, ""]  # both parties' utility, plan over just-in-time
@@ -136,6 +137,7 @@ def offer(
         plan=plan,
         jit=jit,
         issued=jnp.where(accepted, plan, jit),
+        ordered=jnp.sum(quo.order.plan) * terms.volume,
         retailer=buyer,
         supplier=seller,
         gain=gain,

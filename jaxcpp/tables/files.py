@@ -125,9 +125,8 @@ def _read_parquet(path: Path, spec: TableSpec, report: Report) -> RawTable:
 
 
 def _read_csv(path: Path, spec: TableSpec, report: Report) -> RawTable:
-    with path.open("rb") as file:
-        first = file.readline().decode("utf-8-sig")
-    header = next(csv.reader([first]), [])
+    data = path.read_bytes()
+    header = next(csv.reader([data.split(b"\n", 1)[0].decode("utf-8-sig")]), [])
     wanted = _check_header(path.name, spec, header, report)
     odd: list[pa_csv.InvalidRow] = []
 
@@ -138,10 +137,13 @@ def _read_csv(path: Path, spec: TableSpec, report: Report) -> RawTable:
     # Columns that are not ours are read as bytes: whatever they hold is no error, and a line break
     # quoted in one of them still counts as a line.
     table = pa_csv.read_csv(
-        path,
+        pa.BufferReader(data),
         read_options=pa_csv.ReadOptions(use_threads=False),  # else odd rows come without a number
         parse_options=pa_csv.ParseOptions(
-            newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=skip
+            newlines_in_values=True,
+            ignore_empty_lines=False,
+            # pyarrow hands odd rows over as text only; without a handler the first one is an error.
+            invalid_row_handler=skip if _is_utf8(data) else None,
         ),
         convert_options=pa_csv.ConvertOptions(
             column_types={name: pa.string() if name in wanted else pa.binary() for name in header},
@@ -156,6 +158,14 @@ def _read_csv(path: Path, spec: TableSpec, report: Report) -> RawTable:
     for column in table.columns:
         filled |= column.is_valid().to_numpy()
     return RawTable(spec, path.name, table.select(wanted).filter(pa.array(filled)), lines[filled], text=True)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _line_numbers(table: pa.Table, odd: list[pa_csv.InvalidRow]) -> tuple[Positions, Positions]:

@@ -102,7 +102,7 @@ class Frames:
                 parts.append(column.empty if code == NULL else f"{name} {str(self.names[name][code])!r}")
             else:
                 number = frame.numbers[name][row]
-                parts.append(column.empty if number == EVERY else f"{name} {number:g}")
+                parts.append(column.empty if number == EVERY else f"{name} {number:.0f}")
         return ", ".join(parts)
 
 

@@ -32,7 +32,7 @@ def fold(parts: Sequence[Positions]) -> Positions:
         if size * width > ROOM:
             unique, key = np.unique(key, return_inverse=True)
             size = len(unique)
-        key = key * width + (part + 1)
+        key = key * width + part
         size *= width
     return key
 

@@ -39,7 +39,7 @@ class Problem:
         if self.row is not None:
             place.append(f"{'line' if self.file.endswith('.csv') else 'row'} {self.row}")
         if self.column:
-            place.append(f"{'columns' if ',' in self.column else 'column'} {self.column}")
+            place.append(_named(self.column))
         return f"{', '.join(place)}: {self.message}"
 
 
@@ -87,6 +87,10 @@ class Finding:
         return listed
 
 
+def _named(column: str) -> str:
+    return f"{'columns' if ',' in column else 'column'} {column}"
+
+
 def _say(words: Words, k: int) -> str:
     return words if isinstance(words, str) else words(k)
 
@@ -126,6 +130,6 @@ class Report:
             table = finding.file.rsplit(".", 1)[0]
             for product, found in texts.items():
                 others = f" (and {len(found) - 1:,} more {finding.many})" if len(found) > 1 else ""
-                reason = f"{table}, column {finding.column}: {min(found)}{others}"
+                reason = f"{table}, {_named(finding.column)}: {min(found)}{others}"
                 reasons.setdefault(product, []).append(reason)
         return {product: "; ".join(found) for product, found in sorted(reasons.items())}

@@ -27,6 +27,8 @@ ARMIJO = 1e-4
 STALLED = 8  # rejected Newton steps in a row after which rounding error is all that is left
 REPAIR_PRICE = 3.0  # what moving one unit of imbalance is expected to cost when it is rounded away
 
+RIDGE = 64.0  # of rounding error: without it the factor of a flat direction fails and takes all others with it
+
 NEWTON, JUMP, COMPARE, FORCED = 0, 1, 2, 3
 
 
@@ -61,7 +63,7 @@ class PathState(eqx.Module):
     rejected: Int[Array, ""]
     rounds: Int[Array, ""]
     strict: Float[Array, ""]  # the target as a fraction of the tolerance asked for
-    final: Bool[Array, ""]  # epsilon is small enough
+    held: Bool[Array, ""]  # epsilon stays as it is
     done: Bool[Array, ""]
 
 
@@ -71,7 +73,7 @@ def start(price: Float[Array, " n"], epsilon: float = FIRST_EPSILON) -> PathStat
     return PathState(
         price=price, trial=price, move=jnp.zeros_like(price), rival=price,
         value=zero, rival_value=zero, rise=zero, epsilon=zero + epsilon, gap=zero + jnp.inf,
-        mode=count + FORCED, rejected=count, rounds=count, strict=zero + 1.0, final=no, done=no,
+        mode=count + FORCED, rejected=count, rounds=count, strict=zero + 1.0, held=no, done=no,
     )  # fmt: skip
 
 
@@ -79,9 +81,9 @@ def resume(state: PathState) -> PathState:
     """The same path with its end lifted and a tighter target: for a certificate that came out too wide."""
     no = jnp.zeros_like(state.done)
     return eqx.tree_at(
-        lambda s: (s.trial, s.final, s.done, s.mode, s.rejected, s.strict),
+        lambda s: (s.trial, s.done, s.mode, s.rejected, s.strict),
         state,
-        (state.price, no, no, jnp.full_like(state.mode, FORCED), jnp.zeros_like(state.rejected), 0.1 * state.strict),
+        (state.price, no, jnp.full_like(state.mode, FORCED), jnp.zeros_like(state.rejected), 0.1 * state.strict),
     )
 
 
@@ -127,9 +129,9 @@ def _after_acceptance(
     proven = seen.value + seen.bias - seen.bound
     target = state.strict * tolerance * jnp.maximum(seen.spend, 1e-6)
     floor = 64.0 * jnp.finfo(seen.value.dtype).eps
-    final = state.final | (proven <= 0.5 * target) | (state.epsilon <= floor)
+    enough = state.held | (proven <= 0.5 * target) | (state.epsilon <= floor)
     gap = proven + REPAIR_PRICE * imbalance
-    lower = ~final & (imbalance < LEAVE_STAGE)
+    lower = ~enough & (imbalance < LEAVE_STAGE)
     epsilon = jnp.where(lower, SHRINK * state.epsilon, state.epsilon)
     longest = CLIP * state.epsilon
     step = step * jnp.minimum(1.0, longest / jnp.maximum(jnp.max(jnp.abs(step)), 1e-30))
@@ -139,7 +141,7 @@ def _after_acceptance(
         value=seen.value, rival_value=state.rival_value, rise=jnp.vdot(seen.gradient, step),
         epsilon=epsilon, gap=gap, mode=jnp.where(lower, JUMP, NEWTON).astype(state.mode.dtype),
         rejected=jnp.zeros_like(state.rejected), rounds=state.rounds, strict=state.strict,
-        final=final, done=gap <= target,
+        held=state.held, done=gap <= target,
     )  # fmt: skip
 
 
@@ -153,7 +155,7 @@ def _after_rejection(state: PathState, value: Float[Array, ""]) -> PathState:
         value=state.value, rival_value=jnp.where(jump & jnp.isfinite(value), value, jnp.where(jump, -jnp.inf, state.rival_value)),
         rise=0.25 * state.rise, epsilon=state.epsilon, gap=state.gap,
         mode=jnp.where(newton, NEWTON, jnp.where(jump, COMPARE, FORCED)).astype(state.mode.dtype),
-        rejected=rejected, rounds=state.rounds, strict=state.strict, final=state.final,
+        rejected=rejected, rounds=state.rounds, strict=state.strict, held=state.held,
         done=rejected >= STALLED,
     )  # fmt: skip
 
@@ -166,7 +168,7 @@ def _directions(seen: Evaluation) -> tuple[Float[Array, " n"], Float[Array, " n"
     """
     diagonal = jnp.diagonal(seen.slope)
     scale = jnp.where(diagonal > 0.0, jax.lax.rsqrt(jnp.where(diagonal > 0.0, diagonal, 1.0)), 0.0)
-    ridge = 16.0 * jnp.finfo(diagonal.dtype).eps
+    ridge = RIDGE * diagonal.shape[0] * jnp.finfo(diagonal.dtype).eps
     unit = jnp.where(diagonal > 0.0, ridge, 1.0)
     scaled = seen.slope * scale[:, None] * scale[None, :] + jnp.diag(unit)
     factor = jnp.linalg.cholesky(scaled)

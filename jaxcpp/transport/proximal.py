@@ -67,7 +67,7 @@ def respond(
 ) -> tuple[Float[Array, " n"], Memory]:
     """The best response [units] and the memory for the next round."""
     begun = path.start(memory.price, 0.0)
-    begun = eqx.tree_at(lambda s: (s.epsilon, s.final), begun, (epsilon, jnp.ones_like(begun.final)))
+    begun = eqx.tree_at(lambda s: (s.epsilon, s.held), begun, (epsilon, jnp.ones_like(begun.held)))
     ended = path.follow(evaluate(side, price, proposal, rho), begun, tolerance, MAX_ROUNDS)
     plan = jnp.maximum(answer(side, ended.price, epsilon).plan, 0.0)
     return plan, Memory(ended.price, memory.rounds + ended.rounds)

@@ -63,11 +63,11 @@ def wide_rows() -> Rows:
             "share": [None, 0.25, 0.75, 1.0],
         },
         "sources": {
-            "vendor_id": ["acme", "acme", "bolt", "bolt"],
-            "source_id": ["main", "main", "main", "side"],
-            "capacity": [100.0, 40.0, 60.0, 0.0],
-            "week": [None, None, 1, None],
-            "product_id": [None, "102", "103", None],
+            "vendor_id": ["acme", "acme", "bolt", "bolt", "bolt"],
+            "source_id": ["main", "main", "main", "side", "main"],
+            "capacity": [100.0, 40.0, 60.0, 0.0, 50.0],
+            "week": [None, None, 1, None, 0],
+            "product_id": [None, "102", "103", None, "103"],
         },
         "inbound_lanes": {
             "vendor_id": ["acme", "acme", "bolt", "bolt", "bolt"],

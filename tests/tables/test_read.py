@@ -89,9 +89,10 @@ def test_rows_come_in_canonical_order_without_zeros(wide: Fleet) -> None:
 def test_sources_are_pairs_of_vendor_and_name(wide: Fleet) -> None:
     assert wide.source_ids.tolist() == ["main", "main", "side"]
     assert wide.vendor_ids[wide.source_vendor].tolist() == ["acme", "bolt", "bolt"]
-    assert wide.sources.source.tolist() == [0, 0, 1, 2]
-    assert wide.sources.product.tolist() == [EVERY, 1, 2, EVERY]
-    assert wide.sources.week.tolist() == [EVERY, EVERY, 1, EVERY]
+    assert wide.sources.source.tolist() == [0, 0, 1, 1, 2]
+    assert wide.sources.product.tolist() == [EVERY, 1, 2, 2, EVERY]
+    assert wide.sources.week.tolist() == [EVERY, EVERY, 0, 1, EVERY]
+    assert wide.sources.capacity.tolist() == [100.0, 40.0, 50.0, 60.0, 0.0]
     assert wide.inbound_lanes.source.tolist() == [0, 0, 1, 1, 2]
 
 
@@ -157,6 +158,16 @@ def test_the_fingerprint_is_of_the_numbers_not_of_the_name(tmp_path: Path, wide:
     tables = {name: pa.table(columns) for name, columns in rows.items()}
     seen.add(read(tmp_path / "renamed", tables).fingerprint)
     assert len(seen) == 5
+
+
+def test_zero_has_one_sign(tmp_path: Path) -> None:
+    prints = []
+    for zero in (0.0, -0.0):
+        rows = wide_rows()
+        rows["products"]["weight_kg"][0] = rows["sources"]["capacity"][3] = zero
+        tables = {name: pa.table(columns) for name, columns in rows.items()}
+        prints.append(read(tmp_path / str(zero), tables).fingerprint)
+    assert prints[0] == prints[1]
 
 
 def retyped(tables: Tables, column: str, kind: pa.DataType) -> Tables:

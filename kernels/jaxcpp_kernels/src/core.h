@@ -38,16 +38,16 @@ struct Result {
   bool done = false;
 };
 
-// The recipe's constants; the names are those of jaxcpp/transport/path.py.
+// The recipe's constants; jaxcpp/transport/path.py has the same.
 struct Recipe {
-  double shrink = 0.25;
-  double leave_stage = 3e-3;
-  double trust_jump = 0.1;
-  double clip = 6.0;
+  double shrink = 0.5;         // epsilon from one stage to the next
+  double leave_stage = 0.2;    // imbalance (mass 1) below which a stage is left
+  double clip = 3.0;           // longest Newton step, in epsilon, unless longer ones prove good
   double armijo = 1e-4;
-  double repair_price = 3.0;
-  int stalled = 8;
-  double x[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+  double repair_price = 3.0;   // what moving one unit of imbalance is expected to cost
+  double enough = 0.8;         // of the target: what is proven below this needs no smaller epsilon
+  double aim = 0.5;            // of the target: what the last epsilon is chosen for
+  int stalled = 8;             // rejected moves in a row after which rounding error is all that is left
 };
 
 // Bytes of scratch memory that one problem of these shapes needs, or 0 where it cannot be counted.

@@ -21,6 +21,7 @@ namespace {
 
 typedef double Doubles __attribute__((vector_size(JAXCPP_VECTOR_BYTES), may_alias));
 typedef int64_t Longs __attribute__((vector_size(JAXCPP_VECTOR_BYTES), may_alias));
+typedef uint64_t Bits __attribute__((vector_size(JAXCPP_VECTOR_BYTES), may_alias));
 typedef float Floats __attribute__((vector_size(JAXCPP_VECTOR_BYTES), may_alias));
 typedef float HalfFloats __attribute__((vector_size(JAXCPP_VECTOR_BYTES / 2), may_alias));
 
@@ -94,7 +95,7 @@ JAXCPP_INLINE Doubles exp_of(Doubles x) {
   const Doubles q = (q0 + r2 * q1) + r4 * ((q2 + r2 * q3) + r4 * q4);
   const Doubles value = 1.0 + (r + r2 * q);
   // The low bits of `rounded` hold k; shifted into the exponent they are 2^k.
-  const Longs power = (reinterpret_cast<const Longs&>(rounded) + 1023) << 52;
+  const Bits power = (reinterpret_cast<const Bits&>(rounded) + 1023) << 52;
   return keep ? value * reinterpret_cast<const Doubles&>(power) : spread(0.0);
 }
 
@@ -103,7 +104,7 @@ JAXCPP_INLINE Doubles log_of(Doubles x) {
   const int64_t half_root = 0x3fe6a09e667f3bcd;  // bits of sqrt(1/2)
   const Longs bits = reinterpret_cast<const Longs&>(x);
   const Longs k = (bits - half_root) >> 52;
-  const Longs reduced = bits - (k << 52);
+  const Bits reduced = reinterpret_cast<const Bits&>(x) - (reinterpret_cast<const Bits&>(k) << 52);
   const Doubles f = reinterpret_cast<const Doubles&>(reduced) - 1.0;
   const Longs shifted = k + 0x4338000000000000;
   const Doubles power = reinterpret_cast<const Doubles&>(shifted) - 0x1.8p52;

@@ -1,0 +1,213 @@
+// The annealed path of one contract: the state machine of jaxcpp/transport/path.py.
+#pragma once
+
+#include "load.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+namespace {
+
+struct Path {
+  Side retailer, supplier;
+  Laplacian slope;
+  const double* plan;  // the fixed plan, where there is no supplier
+  int n, stride;
+  double *price, *trial, *move, *gradient, *step, *tangent;
+  double* fixed;
+  int32_t* nodes;
+  unsigned char* used;
+};
+
+// Where the path stands, beside `price` (last accepted) and `trial` (next to look at).
+struct Progress {
+  double epsilon, trial_epsilon;
+  double value;   // at `price`
+  double rise;    // of the value that the Newton part of the move promises, to first order
+  double radius;  // longest Newton step, in epsilon
+  bool moved;     // is there an accepted point to compare with
+  bool clipped;   // was the step longer than the radius
+  int rejected;   // in a row
+};
+
+constexpr double kLeastSpend = 1e-6;
+
+inline void lay_out(Path* self, Arena* arena, int64_t nodes, int64_t retailer_columns, int64_t supplier_columns) {
+  lay_out(&self->retailer, arena, retailer_columns, nodes);
+  lay_out(&self->supplier, arena, supplier_columns, nodes);
+  lay_out(&self->slope, arena, int(nodes));
+  const size_t stride = padded_floats(int(nodes) + 1);
+  double** const arrays1[] = {&self->price, &self->trial, &self->move, &self->gradient, &self->step, &self->tangent, &self->fixed};
+  for (double** each : arrays1)
+    *each = arena->take<double>(stride);
+  self->nodes = arena->take<int32_t>(nodes);
+  self->used = arena->take<unsigned char>(nodes);
+}
+
+// The smoothed dual at `trial`; the imbalance (its gradient) goes to `gradient`.
+inline Totals look(Path* self, double epsilon, double* imbalance) {
+  Totals seen = {0.0, 0.0, 0.0, 0.0};
+  answer(&self->retailer, self->trial, epsilon, &seen);
+  const double* other = self->fixed;
+  if (self->supplier.present) {
+    answer(&self->supplier, self->trial, epsilon, &seen);
+    other = self->supplier.plan;
+  } else {
+    Doubles paid = {};
+    for (int i = 0; i < self->stride; i += kDoubles) paid += load(self->trial + i) * load(self->fixed + i);
+    seen.value -= sum_of(paid);
+    seen.bound -= sum_of(paid);
+    seen.spend = seen.spend < 0.0 ? -seen.spend : seen.spend;
+  }
+  Doubles sum = {};
+  for (int i = 0; i < self->stride; i += kDoubles) {
+    const Doubles over = load(self->retailer.plan + i) - load(other + i);
+    store(self->gradient + i, over);
+    sum += larger(over, -over);
+  }
+  *imbalance = sum_of(sum);
+  return seen;
+}
+
+// Newton's step and the path's tangent at the point last looked at.
+inline void direct(Path* self, double epsilon) {
+  clear(&self->slope);
+  add_slope(self->retailer, &self->slope);
+  if (self->supplier.present) add_slope(self->supplier, &self->slope);
+  factorize(&self->slope);
+  // The Laplacian is the slope times epsilon, `drift` is times epsilon too.
+  for (int i = 0; i < self->n; ++i) {
+    self->step[i] = self->gradient[i] * epsilon;
+    self->tangent[i] = self->retailer.drift[i] - (self->supplier.present ? self->supplier.drift[i] : 0.0);
+  }
+  solve(self->slope, self->step, self->tangent);
+}
+
+// A rejected move, price and epsilon alike, is cut to a quarter.
+inline void cut(Path* self, const Recipe& recipe, Progress* at) {
+  for (int i = 0; i < self->n; ++i) {
+    self->move[i] *= 0.25;
+    self->trial[i] = self->price[i] + self->move[i];
+  }
+  at->trial_epsilon = at->epsilon + 0.25 * (at->trial_epsilon - at->epsilon);
+  at->rise *= 0.25;
+  at->radius = most(recipe.clip, 0.25 * at->radius);
+}
+
+// Clipped steps that rise as promised may be longer: a part of the network that hardly trades with
+// the rest moves as one, and has far to go.
+inline void adapt_radius(const Recipe& recipe, double value, Progress* at) {
+  const double kept = (value - at->value) / at->rise;
+  if (!at->clipped)
+    at->radius = recipe.clip;
+  else if (kept > 0.7)
+    at->radius *= 2.0;
+  else if (kept < 0.3)
+    at->radius = most(recipe.clip, 0.5 * at->radius);
+}
+
+// One round: look at the trial, accept or reject it, choose the next. False where there is no way on.
+inline bool advance(Path* self, const Problem& problem, const Recipe& recipe, Progress* at, Result* result) {
+  const int n = self->n;
+  double imbalance;
+  const Totals seen = look(self, at->trial_epsilon, &imbalance);
+  ++result->rounds;
+  if(getenv("TRACE")) printf("%3ld eps %.3g imb %.2e proven/target %.3g val %.12g rad %.2g\n",(long)result->rounds,at->trial_epsilon,imbalance,(seen.value+seen.bias-seen.bound)/(problem.strict*problem.tolerance*most(seen.spend,1e-6)),seen.value, at->radius);
+  if (!finite(seen.value) && !at->moved) return false;
+  // A rise below rounding error must not be mistaken for a fall. Lowering epsilon alone raises the value.
+  const double noise = 8.0 * 0x1p-52 * (1.0 + __builtin_fabs(at->value));
+  if (at->moved && !(seen.value >= at->value + recipe.armijo * at->rise - noise)) {
+    cut(self, recipe, at);
+    result->done = ++at->rejected >= recipe.stalled;
+    return !result->done;
+  }
+  if (at->moved) adapt_radius(recipe, seen.value, at);
+  memcpy(self->price, self->trial, sizeof(double) * self->stride);
+  at->epsilon = at->trial_epsilon;
+  at->value = seen.value;
+  at->rejected = 0;
+  at->moved = true;
+  const double proven = seen.value + seen.bias - seen.bound;
+  const double target = problem.strict * problem.tolerance * most(seen.spend, kLeastSpend);
+  result->gap = proven + recipe.repair_price * imbalance;
+  result->done = result->gap <= target;
+  if (result->done) return false;
+  direct(self, at->epsilon);
+  double longest = 0.0, sum = 0.0;
+  for (int i = 0; i < n; ++i) {
+    longest = most(longest, __builtin_fabs(self->step[i]));
+    sum += self->step[i] + self->tangent[i];
+  }
+  if (!finite(sum)) return false;
+  const bool enough = proven <= recipe.enough * target || at->epsilon <= 64.0 * 0x1p-52;
+  const bool lower = !enough && imbalance < recipe.leave_stage && longest <= recipe.clip * at->epsilon;
+  at->clipped = longest > at->radius * at->epsilon;
+  const double scale = at->clipped ? at->radius * at->epsilon / longest : 1.0;
+  // The bias, nearly all of what is proven, falls with epsilon: go no further than needed.
+  at->trial_epsilon = lower ? at->epsilon * most(recipe.shrink, recipe.aim * target / proven) : at->epsilon;
+  at->rise = 0.0;
+  for (int i = 0; i < n; ++i) {
+    const double step = self->step[i] * scale;
+    at->rise += self->gradient[i] * step;
+    self->move[i] = step + (at->trial_epsilon - at->epsilon) * self->tangent[i];
+    self->trial[i] = self->price[i] + self->move[i];
+  }
+  if (lower) {
+    make_lists(&self->retailer, at->trial_epsilon);
+    if (self->supplier.present) make_lists(&self->supplier, at->trial_epsilon);
+  }
+  return true;
+}
+
+inline void follow(Path* self, const Problem& problem, const Recipe& recipe, Result* result) {
+  Progress at;
+  at.epsilon = at.trial_epsilon = problem.epsilon;
+  at.value = at.rise = 0.0;
+  at.radius = recipe.clip;
+  at.moved = at.clipped = false;
+  at.rejected = 0;
+  while (result->rounds < problem.max_rounds && advance(self, problem, recipe, &at, result)) {
+  }
+  result->epsilon = at.epsilon;
+}
+
+inline bool sound(const Problem& problem) {
+  if (!(problem.epsilon > 0.0) || !finite(problem.epsilon)) return false;
+  if (!finite(problem.strict) || !finite(problem.tolerance)) return false;
+  for (int64_t i = 0; i < problem.nodes; ++i)
+    if (!finite(problem.start[i]) || (problem.plan && !finite(problem.plan[i]))) return false;
+  if (!sound(problem.retailer, problem.nodes)) return false;
+  return !problem.supplier.cost || sound(problem.supplier, problem.nodes);
+}
+
+inline void follow_one(const Problem& problem, const Recipe& recipe, Path* self, Result* result) {
+  const int64_t nodes = problem.nodes;
+  memcpy(result->price, problem.start, sizeof(double) * nodes);
+  result->epsilon = problem.epsilon;
+  result->gap = __builtin_inf();
+  result->rounds = 0;
+  result->done = false;
+  if (problem.max_rounds <= 0 || !sound(problem)) return;
+  memset(self->used, 0, nodes);
+  mark_used(problem.retailer, nodes, self->used);
+  if (problem.supplier.cost) mark_used(problem.supplier, nodes, self->used);
+  int n = 0;
+  for (int64_t i = 0; i < nodes; ++i)
+    if (self->used[i]) self->nodes[n++] = int32_t(i);
+  self->n = n;
+  self->stride = padded_doubles(n);
+  fill(&self->retailer, problem.retailer, self->nodes, n, 1.0);
+  self->supplier.present = false;
+  if (problem.supplier.cost) fill(&self->supplier, problem.supplier, self->nodes, n, -1.0);
+  resize(&self->slope, n);
+  for (int i = 0; i < self->stride; ++i) {
+    const bool real = i < n;
+    self->trial[i] = real ? problem.start[self->nodes[i]] : 0.0;
+    self->fixed[i] = real && problem.plan ? problem.plan[self->nodes[i]] : 0.0;
+    self->price[i] = self->trial[i];
+    self->move[i] = 0.0;
+  }
+  follow(self, problem, recipe, result);
+  for (int i = 0; i < n; ++i) result->price[self->nodes[i]] = self->price[i];
+}
+
+}  // namespace
