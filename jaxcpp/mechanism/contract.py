@@ -92,11 +92,14 @@ def offer(
     were sold at no cost [currency]. The supplier accepts when its surplus is positive.
     """
     unit = terms.money * terms.volume
+    noise = ROUNDING * (
+        jnp.abs(own) / unit + jnp.abs(quo.supplier.upper) + quo.retailer.spend + quo.supplier.spend
+    )
     # Where just-in-time is as good as anything the certificate can tell, it is the plan.
     jit_cost = quo.retailer.upper + quo.supplier.upper
     jit_gap = jit_cost - outcome.bound
     enough = tolerance * jnp.maximum(quo.retailer.spend + quo.supplier.spend, 1e-6)
-    stays = (jit_cost - outcome.cost <= outcome.gap) & (jit_gap <= enough) & (quo.unmet <= FEASIBLE)
+    stays = (jit_cost - outcome.cost <= jnp.maximum(outcome.gap, noise)) & (jit_gap <= enough) & (quo.unmet <= FEASIBLE)
 
     def either(jit: Float[Array, "..."], plan: Float[Array, "..."]) -> Float[Array, "..."]:
         return jnp.where(stays, jit, plan)
@@ -120,13 +123,12 @@ def offer(
     surplus = seller.utility_plan - seller.utility_jit - price
     wide = outcome.retailer.cost - outcome.retailer_floor
     baseline = quo.order.cost.upper - quo.order.cost.lower
-    noise = ROUNDING * (jnp.abs(own) + jnp.abs(seller.utility_jit) + buyer.cost_jit + seller.cost_jit)
     certificate = Certificate(
-        efficiency_gap=either(jit_gap, outcome.gap) * unit + noise,
-        price_error=either(jnp.zeros_like(unit), jnp.maximum(wide, baseline)) * unit + noise,
+        efficiency_gap=(either(jit_gap, outcome.gap) + noise) * unit,
+        price_error=(either(jnp.zeros_like(unit), jnp.maximum(wide, baseline)) + noise) * unit,
     )
     proven = stays | outcome.certified(tolerance)
-    accepted = proven & ~stays & (surplus > noise)
+    accepted = proven & ~stays & (surplus > noise * unit)
     code = jnp.select(
         [outcome.missing > FEASIBLE, ~proven, stays, accepted],
         [codes.INFEASIBLE, codes.NOT_CONVERGED, codes.NO_GAIN, codes.ACCEPTED],

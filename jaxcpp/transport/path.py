@@ -23,6 +23,7 @@ SHRINK = 0.25  # epsilon from one stage to the next
 LEAVE_STAGE = 3e-3  # imbalance (mass 1) below which a stage is left
 TRUST_JUMP = 0.1  # imbalance above which a predicted point is checked against the unpredicted one
 CLIP = 6.0  # longest Newton step, in epsilon: the flows change by at most exp(6)
+REACH = 256.0  # most that CLIP may grow: a node whose flows are all decided feels no slope for a while
 ARMIJO = 1e-4
 STALLED = 8  # rejected Newton steps in a row after which rounding error is all that is left
 REPAIR_PRICE = 3.0  # what moving one unit of imbalance is expected to cost when it is rounded away
@@ -62,6 +63,7 @@ class PathState(eqx.Module):
     mode: Int[Array, ""]
     rejected: Int[Array, ""]
     rounds: Int[Array, ""]
+    reach: Float[Array, ""]  # longest step, in CLIP * epsilon: grows while steps that long are accepted
     strict: Float[Array, ""]  # the target as a fraction of the tolerance asked for
     held: Bool[Array, ""]  # epsilon stays as it is
     done: Bool[Array, ""]
@@ -73,7 +75,7 @@ def start(price: Float[Array, " n"], epsilon: float = FIRST_EPSILON) -> PathStat
     return PathState(
         price=price, trial=price, move=jnp.zeros_like(price), rival=price,
         value=zero, rival_value=zero, rise=zero, epsilon=zero + epsilon, gap=zero + jnp.inf,
-        mode=count + FORCED, rejected=count, rounds=count, strict=zero + 1.0, held=no, done=no,
+        mode=count + FORCED, rejected=count, rounds=count, reach=zero + 1.0, strict=zero + 1.0, held=no, done=no,
     )  # fmt: skip
 
 
@@ -133,15 +135,17 @@ def _after_acceptance(
     gap = proven + REPAIR_PRICE * imbalance
     lower = ~enough & (imbalance < LEAVE_STAGE)
     epsilon = jnp.where(lower, SHRINK * state.epsilon, state.epsilon)
-    longest = CLIP * state.epsilon
-    step = step * jnp.minimum(1.0, longest / jnp.maximum(jnp.max(jnp.abs(step)), 1e-30))
+    longest = CLIP * state.epsilon * state.reach
+    size = jnp.max(jnp.abs(step))
+    step = step * jnp.minimum(1.0, longest / jnp.maximum(size, longest))
+    reach = jnp.where((size > longest) & ~lower, jnp.minimum(2.0 * state.reach, REACH), 1.0)
     move = step + (epsilon - state.epsilon) * tangent
     return PathState(
         price=state.trial, trial=state.trial + move, move=move, rival=state.rival,
         value=seen.value, rival_value=state.rival_value, rise=jnp.vdot(seen.gradient, step),
         epsilon=epsilon, gap=gap, mode=jnp.where(lower, JUMP, NEWTON).astype(state.mode.dtype),
-        rejected=jnp.zeros_like(state.rejected), rounds=state.rounds, strict=state.strict,
-        held=state.held, done=gap <= target,
+        rejected=jnp.zeros_like(state.rejected), rounds=state.rounds, reach=reach,
+        strict=state.strict, held=state.held, done=gap <= target,
     )  # fmt: skip
 
 
@@ -155,8 +159,8 @@ def _after_rejection(state: PathState, value: Float[Array, ""]) -> PathState:
         value=state.value, rival_value=jnp.where(jump & jnp.isfinite(value), value, jnp.where(jump, -jnp.inf, state.rival_value)),
         rise=0.25 * state.rise, epsilon=state.epsilon, gap=state.gap,
         mode=jnp.where(newton, NEWTON, jnp.where(jump, COMPARE, FORCED)).astype(state.mode.dtype),
-        rejected=rejected, rounds=state.rounds, strict=state.strict, held=state.held,
-        done=rejected >= STALLED,
+        rejected=rejected, rounds=state.rounds, reach=jnp.ones_like(state.reach),
+        strict=state.strict, held=state.held, done=rejected >= STALLED,
     )  # fmt: skip
 
 
@@ -167,9 +171,13 @@ def _directions(seen: Evaluation) -> tuple[Float[Array, " n"], Float[Array, " n"
     The ridge decides only along directions in which the dual is flat (capacity exactly tight).
     """
     diagonal = jnp.diagonal(seen.slope)
-    scale = jnp.where(diagonal > 0.0, jax.lax.rsqrt(jnp.where(diagonal > 0.0, diagonal, 1.0)), 0.0)
-    ridge = RIDGE * diagonal.shape[0] * jnp.finfo(diagonal.dtype).eps
-    unit = jnp.where(diagonal > 0.0, ridge, 1.0)
+    precision = jnp.finfo(diagonal.dtype).eps
+    # A node without slope but with an imbalance is one whose flows are all decided: it has far to go.
+    least = precision * jnp.max(diagonal)
+    scale = jnp.where(seen.gradient == 0.0, jnp.where(diagonal > 0.0, 1.0, 0.0), 1.0) * jax.lax.rsqrt(
+        jnp.maximum(diagonal, jnp.maximum(least, precision * precision))
+    )
+    unit = jnp.maximum(1.0 - diagonal * scale * scale, 0.0) + RIDGE * diagonal.shape[0] * precision
     scaled = seen.slope * scale[:, None] * scale[None, :] + jnp.diag(unit)
     factor = jnp.linalg.cholesky(scaled)
     right = jnp.stack([seen.gradient, seen.drift], axis=1) * scale[:, None]
