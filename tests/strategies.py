@@ -36,10 +36,14 @@ class Options:
     seed: int = 0
 
 
-def build(options: Options) -> Problem:
-    """The problem that `options` describe; equal options, equal problems."""
+def build(options: Options, lanes: tuple[Floats, Floats] | None = None) -> Problem:
+    """The problem that `options` describe; equal options, equal problems.
+
+    `lanes`, costs (I, J) and (K, I), take the place of drawn ones; one inbound node at least must
+    have all of its lanes.
+    """
     rng = np.random.default_rng(options.seed)
-    unit_cost, supplier_unit_cost = _lanes(options, rng)
+    unit_cost, supplier_unit_cost = _lanes(options, rng) if lanes is None else lanes
     demand = rng.integers(1, 41, (options.regions, options.weeks)) / 8.0
     if options.zeros:
         demand[rng.random(options.regions) < 0.3] = 0.0

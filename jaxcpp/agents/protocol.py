@@ -48,7 +48,7 @@ class ProximalAgent(Protocol[State]):
     `epsilon` is the smoothing and `accuracy` [units] the error the coordinator can live with; an
     exact agent ignores both. `memory` is the agent's own warm start, opaque to the coordinator."""
 
-    def memory(self) -> State: ...
+    def memory(self, price: Float[Array, " n"]) -> State: ...
 
     def best_response(
         self,
@@ -85,5 +85,9 @@ class Agent(ProximalAgent[State], PriceAgent, ValueAgent, Protocol[State]):
     def propose(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Float[Array, " n"]: ...
 
     def confirm(
-        self, plan: Float[Array, " n"], price: Float[Array, " n"], epsilon: Float[Array, ""]
+        self,
+        plan: Float[Array, " n"],
+        price: Float[Array, " n"],
+        epsilon: Float[Array, ""],
+        memory: State | None = None,
     ) -> Confirmation: ...

@@ -61,10 +61,18 @@ class TransportAgent(eqx.Module):
         return rounding.settle(self.side, split(self.side, price, epsilon), plan)
 
     def confirm(
-        self, plan: Float[Array, " n"], price: Float[Array, " n"], epsilon: Float[Array, ""]
+        self,
+        plan: Float[Array, " n"],
+        price: Float[Array, " n"],
+        epsilon: Float[Array, ""],
+        memory: proximal.Memory | None = None,
     ) -> Confirmation:
-        """What living with exactly `plan` costs, by flows near those that answer `price`."""
-        return self.account(self.flows(plan, price, epsilon), plan)
+        """What living with exactly `plan` costs, by flows near those that answer `price`.
+
+        With a `memory`, near those of the agent's last proximal answer.
+        """
+        near = price if memory is None else memory.price
+        return self.account(self.flows(plan, near, epsilon), plan)
 
     def account(self, flows: rounding.Flows, plan: Float[Array, " n"]) -> Confirmation:
         """Cost and money spent of given flows."""
@@ -77,9 +85,9 @@ class TransportAgent(eqx.Module):
         bracket = living.cheapest(self.side, plan, jnp.asarray(TOLERANCE, plan.dtype))
         return bracket.upper, bracket.price
 
-    def memory(self) -> proximal.Memory:
-        """A cold start for `best_response`."""
-        return proximal.cold(self.side)
+    def memory(self, price: Float[Array, " n"]) -> proximal.Memory:
+        """A start for `best_response`, near the answer to `price`."""
+        return proximal.Memory(price, jnp.zeros((), jnp.int32))
 
     def best_response(
         self,

@@ -60,16 +60,18 @@ def settle(
     epsilon: Float[Array, ""],
     rounds: Int[Array, ""],
     proposal: Float[Array, " n"] | None = None,
+    memories: tuple[Any, Any] = (None, None),
 ) -> Outcome:
     """Agree on a plan near a common price, and prove what it is worth.
 
     The retailer names a plan it can live with, the supplier says what of it it cannot ship, the
     retailer confirms the rest. The bound is the sum of both agents' exact answers to the price.
+    `proposal` is a plan the retailer is known to be able to live with; `memories` are the agents' own.
     """
     plan = retailer.propose(price, epsilon) if proposal is None else proposal
-    shipped = supplier.confirm(plan, -price, epsilon)
+    shipped = supplier.confirm(plan, -price, epsilon, memories[1])
     plan = jnp.maximum(plan - shipped.short, 0.0)
-    received = retailer.confirm(plan, price, epsilon)
+    received = retailer.confirm(plan, price, epsilon, memories[0])
     retailer_bound, supplier_bound = retailer.bound(price), supplier.bound(-price)
     return Outcome(
         plan=plan,

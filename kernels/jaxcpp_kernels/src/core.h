@@ -6,23 +6,27 @@
 
 namespace jaxcpp {
 
-// A side of the contract (jaxcpp/transport/side.py): `nodes` public and `columns` private nodes,
-// arrays row-major as JAX lays them out. Null `cost` = no such side; null `stock` or `lost` = zeros.
+// A side of the contract (jaxcpp/transport/side.py) as JAX lays it out, row-major. Public node `i`
+// is place `i / weeks` in week `i % weeks`; a unit between it and private node `j` costs
+// `cost[place, j] + time[week, j]`. With one week, `cost` is the whole matrix.
 struct SideView {
-  const double* cost = nullptr;     // (nodes, columns); inf = missing lane
+  const double* cost = nullptr;     // (places, columns); inf = missing lane
+  const double* time = nullptr;     // (weeks, columns), or null = zeros; inf = missing lane
+  const bool* open = nullptr;       // (places * weeks), or null = all; a closed node has no lane
   const double* mass = nullptr;     // (columns)
   const double* outside = nullptr;  // (columns)
-  const double* stock = nullptr;    // (nodes)
-  const double* lost = nullptr;     // (columns)
+  const double* stock = nullptr;    // (places * weeks), or null = zeros
+  const double* lost = nullptr;     // (columns), or null = zeros: the lost margin
   double unit_margin = 0.0;
   int64_t columns = 0;
+  int64_t weeks = 1;
 };
 
-// A problem: two sides that must agree on a plan, or (null `supplier.cost`) one side and a fixed plan.
+// A problem: two sides that must agree on a plan, or, where there is a `plan`, one side that lives with it.
 struct Problem {
   int64_t nodes = 0;
   SideView retailer, supplier;
-  const double* plan = nullptr;   // (nodes); used where there is no supplier
+  const double* plan = nullptr;   // (nodes); no supplier where it is given
   const double* start = nullptr;  // (nodes) price to begin at
   double epsilon = 0.0;           // smoothing to begin at
   double strict = 1.0;            // target as a fraction of the tolerance
@@ -50,7 +54,7 @@ struct Recipe {
   int stalled = 8;             // rejected moves in a row after which rounding error is all that is left
 };
 
-// Bytes of scratch memory that one problem of these shapes needs, or 0 where it cannot be counted.
+// Bytes of scratch memory that one problem of these shapes needs, or 0 where it is beyond all bounds.
 size_t scratch_bytes(int64_t nodes, int64_t retailer_columns, int64_t supplier_columns);
 
 // Follow one path. Reads and writes nothing but its arguments; never fails: what cannot be solved

@@ -2,8 +2,6 @@
 #pragma once
 
 #include "load.h"
-#include <stdio.h>
-#include <stdlib.h>
 
 namespace {
 
@@ -111,8 +109,7 @@ inline bool advance(Path* self, const Problem& problem, const Recipe& recipe, Pr
   double imbalance;
   const Totals seen = look(self, at->trial_epsilon, &imbalance);
   ++result->rounds;
-  if(getenv("TRACE")) printf("%3ld eps %.3g imb %.2e proven/target %.3g val %.12g rad %.2g\n",(long)result->rounds,at->trial_epsilon,imbalance,(seen.value+seen.bias-seen.bound)/(problem.strict*problem.tolerance*most(seen.spend,1e-6)),seen.value, at->radius);
-  if (!finite(seen.value) && !at->moved) return false;
+    if (!finite(seen.value) && !at->moved) return false;
   // A rise below rounding error must not be mistaken for a fall. Lowering epsilon alone raises the value.
   const double noise = 8.0 * 0x1p-52 * (1.0 + __builtin_fabs(at->value));
   if (at->moved && !(seen.value >= at->value + recipe.armijo * at->rise - noise)) {
@@ -175,8 +172,7 @@ inline bool sound(const Problem& problem) {
   if (!finite(problem.strict) || !finite(problem.tolerance)) return false;
   for (int64_t i = 0; i < problem.nodes; ++i)
     if (!finite(problem.start[i]) || (problem.plan && !finite(problem.plan[i]))) return false;
-  if (!sound(problem.retailer, problem.nodes)) return false;
-  return !problem.supplier.cost || sound(problem.supplier, problem.nodes);
+  return sound(problem.retailer, problem.nodes) && (problem.plan || sound(problem.supplier, problem.nodes));
 }
 
 inline void follow_one(const Problem& problem, const Recipe& recipe, Path* self, Result* result) {
@@ -189,7 +185,7 @@ inline void follow_one(const Problem& problem, const Recipe& recipe, Path* self,
   if (problem.max_rounds <= 0 || !sound(problem)) return;
   memset(self->used, 0, nodes);
   mark_used(problem.retailer, nodes, self->used);
-  if (problem.supplier.cost) mark_used(problem.supplier, nodes, self->used);
+  if (!problem.plan) mark_used(problem.supplier, nodes, self->used);
   int n = 0;
   for (int64_t i = 0; i < nodes; ++i)
     if (self->used[i]) self->nodes[n++] = int32_t(i);
@@ -197,7 +193,7 @@ inline void follow_one(const Problem& problem, const Recipe& recipe, Path* self,
   self->stride = padded_doubles(n);
   fill(&self->retailer, problem.retailer, self->nodes, n, 1.0);
   self->supplier.present = false;
-  if (problem.supplier.cost) fill(&self->supplier, problem.supplier, self->nodes, n, -1.0);
+  if (!problem.plan) fill(&self->supplier, problem.supplier, self->nodes, n, -1.0);
   resize(&self->slope, n);
   for (int i = 0; i < self->stride; ++i) {
     const bool real = i < n;

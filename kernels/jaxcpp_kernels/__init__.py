@@ -1,0 +1,14 @@
+"""Native kernels for jaxcpp, called inside `jax.jit` through XLA's foreign function interface.
+
+Optional: where no library was built, `available()` is False, `why_not()` says why, and jaxcpp takes
+its pure-JAX path. Everything here has a twin there with the same meaning; the kernels only look for
+prices, what a price is worth is certified in JAX. Nothing here imports jaxcpp, and importing this
+does not import JAX.
+"""
+
+from __future__ import annotations
+
+from jaxcpp_kernels.library import available, register, why_not
+from jaxcpp_kernels.paths import Path, Side, solve_living, solve_path
+
+__all__ = ["Path", "Side", "available", "register", "solve_living", "solve_path", "why_not"]

@@ -1,0 +1,144 @@
+"""Compile the native kernels in place: `python -m jaxcpp_kernels.build`; installation does the same.
+
+Needs a C++17 compiler (the environment variable CXX, else g++, clang++ or c++) and the headers that
+come with jaxlib. Nothing here imports JAX. A failure is written to a file that
+`jaxcpp_kernels.why_not()` reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SOURCES = HERE / "src"
+LIBRARY = HERE / "libjaxcpp_kernels.so"
+REASON = HERE / "not_built.txt"
+COMPILERS = ("g++", "clang++", "c++")
+PATIENCE = 300.0  # seconds for one compilation
+
+# No -march=native: a copy of the core for each level, chosen at run time. No -ffast-math: the
+# kernels meet infinities and must treat them as such.
+COMMON = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=fast", "-fno-math-errno", "-DNDEBUG")
+CORE = ("-fno-exceptions", "-fno-rtti")
+LEVELS = {"v1": (), "v3": ("-march=x86-64-v3",), "v4": ("-march=x86-64-v4",)}
+"""Copies of the core, by x86-64 level; other processors get the first alone."""
+
+
+class BuildError(Exception):
+    """Why there are no native kernels, in one sentence."""
+
+
+def fingerprint() -> str:
+    """What the sources hash to; a library made from others is out of date."""
+    digest = hashlib.sha256()
+    for path in sorted(SOURCES.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def compiler() -> list[str]:
+    """The compiler's command. Raises BuildError where there is none."""
+    chosen = os.environ.get("CXX")
+    if chosen:
+        command = shlex.split(chosen)
+        if shutil.which(command[0]) is None:
+            raise BuildError(f"the compiler that CXX names, {command[0]}, was not found")
+        return command
+    for name in COMPILERS:
+        if shutil.which(name) is not None:
+            return [name]
+    raise BuildError(f"no C++ compiler was found ({', '.join(COMPILERS)})")
+
+
+def headers() -> Path:
+    """The folder of XLA's headers. Raises BuildError where jaxlib is not installed."""
+    spec = importlib.util.find_spec("jaxlib")
+    if spec is None or spec.origin is None:
+        raise BuildError("jaxlib, whose headers the kernels are built with, is not installed")
+    folder = Path(spec.origin).parent / "include"
+    if not (folder / "xla" / "ffi" / "api" / "ffi.h").is_file():
+        raise BuildError("this jaxlib has no headers of XLA's foreign function interface")
+    return folder
+
+
+def levels() -> dict[str, tuple[str, ...]]:
+    """The copies of the core that make sense on this machine."""
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return LEVELS
+    return {"v1": ()}
+
+
+def build(library: Path = LIBRARY) -> Path:
+    """Compile and link the kernels; the library appears all at once or not at all.
+
+    Raises BuildError where that is impossible.
+    """
+    command, include, copies = compiler(), headers(), levels()
+    flags = [f"-DJAXCPP_HAS_{level.upper()}" for level in copies]
+    flags += [f'-DJAXCPP_FINGERPRINT="{fingerprint()}"', "-isystem", str(include)]
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        out = Path(folder)
+        jobs = [
+            [*COMMON, *CORE, *options, f"-DJAXCPP_LEVEL={level}", *_once(level), "core.cpp", f"core_{level}.o"]
+            for level, options in copies.items()
+        ]
+        jobs += [[*COMMON, *flags, name, f"{name}.o"] for name in ("batch.cpp", "ffi.cpp")]
+        with ThreadPoolExecutor(max_workers=max(1, len(os.sched_getaffinity(0)))) as pool:
+            list(pool.map(lambda job: _compile(command, job, out), jobs))
+        objects = [str(out / job[-1]) for job in jobs]
+        _run([*command, "-shared", "-pthread", "-o", str(out / library.name), *objects])
+        (out / library.name).replace(library)
+    return library
+
+
+def build_or_explain(library: Path = LIBRARY) -> bool:
+    """`build`, with the reason of a failure written down instead of raised."""
+    REASON.unlink(missing_ok=True)
+    try:
+        build(library)
+    except BuildError as error:
+        library.unlink(missing_ok=True)
+        REASON.write_text(f"{error}\n")
+        return False
+    return True
+
+
+def _once(level: str) -> list[str]:
+    return ["-DJAXCPP_COUNTS_SCRATCH"] if level == "v1" else []
+
+
+def _compile(command: list[str], job: list[str], out: Path) -> None:
+    *flags, source, target = job
+    _run([*command, *flags, "-c", str(SOURCES / source), "-o", str(out / target)])
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BuildError(f"{command[0]} could not be run: {error}") from error
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
+        raise BuildError(f"{command[0]} failed: {lines[0].strip() if lines else f'status {done.returncode}'}")
+
+
+def main() -> int:
+    """Build in place; 1 and the reason on stderr where that fails."""
+    if build_or_explain():
+        return 0
+    sys.stderr.write(f"not built: {REASON.read_text()}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

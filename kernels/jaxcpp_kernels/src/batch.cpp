@@ -1,0 +1,162 @@
+#include "batch.h"
+
+#include <stdlib.h>
+
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+namespace jaxcpp {
+namespace {
+
+// Single-precision couplings of parts that hardly trade become denormal, which is slow, and never
+// matters. Threads inherit the setting they are started under, so every thread makes its own.
+class FlushDenormals {
+ public:
+#ifdef __x86_64__
+  FlushDenormals() : before_(__builtin_ia32_stmxcsr()) { __builtin_ia32_ldmxcsr(before_ | 0x8040); }
+  ~FlushDenormals() { __builtin_ia32_ldmxcsr(before_); }
+
+ private:
+  unsigned before_;
+#else
+  FlushDenormals() {}
+#endif
+};
+
+struct Free {
+  void operator()(void* memory) const { free(memory); }
+};
+using Scratch = std::unique_ptr<void, Free>;
+
+Scratch scratch_for(size_t bytes) { return Scratch(aligned_alloc(64, (bytes + 63) / 64 * 64)); }
+
+FollowPath* follow_path() {
+  switch (instruction_set()) {
+#ifdef JAXCPP_HAS_V4
+    case 4:
+      return follow_path_v4;
+#endif
+#ifdef JAXCPP_HAS_V3
+    case 3:
+      return follow_path_v3;
+#endif
+    default:
+      return follow_path_v1;
+  }
+}
+
+int64_t threads_for(int64_t asked, int64_t problems) {
+  int64_t count = asked;
+  if (count <= 0) {
+    count = std::thread::hardware_concurrency();
+#ifdef __linux__
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) count = CPU_COUNT(&allowed);
+#endif
+  }
+  if (const char* limit = getenv("JAXCPP_KERNEL_THREADS")) {
+    const int64_t most = strtoll(limit, nullptr, 10);
+    if (most > 0 && most < count) count = most;
+  }
+  if (count > problems) count = problems;
+  return count < 1 ? 1 : count;
+}
+
+template <typename T>
+const T* row(const T* array, int64_t index, int64_t length) {
+  return array ? array + index * length : nullptr;
+}
+
+SideView view(const Sides& sides, int64_t index, int64_t nodes) {
+  SideView one;
+  one.columns = sides.columns;
+  one.weeks = sides.weeks;
+  one.cost = row(sides.cost, index, nodes / sides.weeks * sides.columns);
+  one.time = row(sides.time, index, sides.weeks * sides.columns);
+  one.open = row(sides.open, index, nodes);
+  one.mass = row(sides.mass, index, sides.columns);
+  one.outside = row(sides.outside, index, sides.columns);
+  one.stock = row(sides.stock, index, nodes);
+  one.lost = row(sides.lost, index, sides.columns);
+  if (sides.unit_margin) one.unit_margin = sides.unit_margin[index];
+  return one;
+}
+
+void solve_one(const Batch& batch, int64_t index, void* scratch) {
+  Problem problem;
+  problem.nodes = batch.nodes;
+  problem.retailer = view(batch.retailer, index, batch.nodes);
+  problem.supplier = view(batch.supplier, index, batch.nodes);
+  problem.plan = row(batch.plan, index, batch.nodes);
+  problem.start = row(batch.start, index, batch.nodes);
+  problem.epsilon = batch.epsilon[index];
+  problem.strict = batch.strict[index];
+  problem.tolerance = batch.tolerance[index];
+  problem.max_rounds = batch.max_rounds[index];
+  Result result;
+  result.price = batch.price + index * batch.nodes;
+  follow_path()(problem, Recipe(), scratch, &result);
+  batch.out_epsilon[index] = result.epsilon;
+  batch.gap[index] = result.gap;
+  batch.rounds[index] = result.rounds;
+  batch.done[index] = result.done;
+}
+
+}  // namespace
+
+int instruction_set() {
+#ifdef __x86_64__
+#ifdef JAXCPP_HAS_V4
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return 4;
+#endif
+#ifdef JAXCPP_HAS_V3
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+      __builtin_cpu_supports("bmi2"))
+    return 3;
+#endif
+#endif
+  return 1;
+}
+
+bool solve(const Batch& batch, int64_t threads) {
+  if (batch.problems <= 0) return true;
+  const size_t bytes = scratch_bytes(batch.nodes, batch.retailer.columns, batch.supplier.columns);
+  if (bytes == 0) return false;
+  const Scratch mine = scratch_for(bytes);
+  if (!mine) return false;
+  std::atomic<int64_t> next{0};
+  const auto work = [&batch, &next](void* scratch) {
+    const FlushDenormals flush;
+    for (;;) {
+      const int64_t index = next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= batch.problems) return;
+      solve_one(batch, index, scratch);
+    }
+  };
+  const int64_t count = threads_for(threads, batch.problems);
+  std::vector<Scratch> memory;
+  std::vector<std::thread> helpers;
+  try {
+    for (int64_t t = 1; t < count; ++t) {
+      memory.push_back(scratch_for(bytes));
+      if (!memory.back()) break;
+      helpers.emplace_back(work, memory.back().get());
+    }
+  } catch (const std::exception&) {
+    // As many as the system grants; with none, this thread does it all.
+  }
+  work(mine.get());
+  for (std::thread& helper : helpers) helper.join();
+  return true;
+}
+
+}  // namespace jaxcpp
