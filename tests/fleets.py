@@ -226,7 +226,10 @@ def _add_product(
     for i, units in enumerate(problem.inventory):
         if units > 0.0:
             sample.add(("inventory", {**ours, "inbound_id": INBOUND[i], "units": units}))
+    known = {row["source_id"] for row in sample.rows["sources"] if row["vendor_id"] == vendor}
     for k, weeks in enumerate(problem.capacity):
+        if SOURCES[k] in known and not weeks.any() and problem.capacity.any():
+            continue  # a source of the vendor's other products only
         for row in _capacity_rows(weeks, every_week=len(sample.problems) % 2 == 0):
             sample.add(("sources", {**source, "source_id": SOURCES[k], **({} if alone else ours), **row}))
 
@@ -239,7 +242,8 @@ def _or_null(costs: Mapping[str, float]) -> Row:
 def _capacity_rows(weeks: Floats, *, every_week: bool) -> list[Row]:
     """One source's capacity: a row a week with any, or a row for every week and rows that differ from it."""
     if not every_week:
-        return [{"week": week, "capacity": units} for week, units in enumerate(weeks) if units > 0.0]
+        rows = [{"week": week, "capacity": units} for week, units in enumerate(weeks) if units > 0.0]
+        return rows or [{"week": 0, "capacity": 0.0}]
     usual = float(weeks[0])
     other = [{"week": week, "capacity": units} for week, units in enumerate(weeks) if units != usual]
-    return [{"week": None, "capacity": usual}, *other] if weeks.any() else []
+    return [{"week": None, "capacity": usual}, *other]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import equinox as eqx
 import jax
 from jaxtyping import Array, Bool, Float, Int
 
@@ -52,12 +53,14 @@ def begin(
 def turn(
     retailer: Agent[Any], supplier: Agent[Any], state: path.PathState, tolerance: Float[Array, ""]
 ) -> tuple[path.PathState, Outcome]:
-    """A few rounds, then a certificate; a path whose certificate fails goes on at a tighter target."""
+    """A few rounds, then a certificate, which ends the path; one that fails goes on at a tighter target."""
     joint = evaluate(retailer, supplier)
     state = jax.lax.fori_loop(0, TURN, lambda _, now: path.advance(joint, now, tolerance), state)
     outcome = settle(retailer, supplier, state.price, state.epsilon, state.rounds)
-    failed = state.done & ~outcome.certified(tolerance) & (state.strict > TIGHTEST)
-    return path.choose(failed, path.resume(state), state), outcome
+    certified = outcome.certified(tolerance)
+    failed = state.done & ~certified & (state.strict > TIGHTEST)
+    state = path.choose(failed, path.resume(state), state)
+    return eqx.tree_at(lambda s: s.done, state, state.done | certified), outcome
 
 
 def finished(state: path.PathState, max_rounds: Int[Array, ""] | int) -> Bool[Array, ""]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from jaxcpp.fleet.contracts import Index
 from jaxcpp.fleet.pack import Bucket, Shape
 from jaxcpp.fleet.programs import PROGRAMS, Prepared
 from jaxcpp.fleet.settings import Settings
+from jaxcpp.fleet.whole import Lane, issue_whole
 from jaxcpp.mechanism.contract import Contract
 from jaxcpp.mechanism.status_quo import StatusQuo
 
@@ -53,14 +54,14 @@ def rows(tree: Any, index: Index | slice) -> Any:
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
-def in_batches(size: int, step: str, args: tuple[Any, ...], shared: tuple[Any, ...], method: str | None = None) -> Any:
+def in_batches(size: int, step: str, args: tuple[Any, ...], shared: tuple[Any, ...], static: tuple[Any, ...] = ()) -> Any:
     """Run a step on all lanes, `size` at a time; the last batch is filled up with its first lane."""
     count = len(jax.tree.leaves(args)[0])
     parts = []
     for first in range(0, count, size):
         index = np.arange(first, first + size)
         index[index >= count] = first
-        part = PROGRAMS(step, *rows(args, index), *shared, method=method)
+        part = PROGRAMS(step, *rows(args, index), *shared, static=static)
         parts.append(rows(part, slice(0, min(size, count - first))))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
@@ -68,23 +69,38 @@ def in_batches(size: int, step: str, args: tuple[Any, ...], shared: tuple[Any, .
 def solve_bucket(bucket: Bucket, settings: Settings, on_lanes: OnLanes) -> Solved:
     """Every contract of a bucket, to its certificate or to the end of its rounds."""
     size = lanes_per_batch(bucket.shape, settings)
-    tolerance = np.asarray(settings.tolerance)
-    prepared = in_batches(size, "prepare", (bucket.lanes,), (tolerance,), settings.method)
+    tolerance, whole = np.asarray(settings.tolerance), settings.units == "integer"
+    prepared = in_batches(size, "prepare", (bucket.lanes,), (tolerance,), (settings.method, whole))
     vendor = bucket.lanes.inbound, bucket.lanes.capacity, bucket.lanes.supplier
     quo = in_batches(SMALL, "fill", (*vendor, prepared.terms, prepared.order), (tolerance,))
-    quo = _confirmed(bucket, quo, size, tolerance)
+    quo = _confirmed(bucket, quo, size, tolerance, whole)
     outcome = _consensus(bucket, prepared, size, settings, on_lanes)
+    if whole:
+        outcome = issue_whole(outcome, prepared.terms.volume, _private(bucket, outcome, size))
     shared = (np.asarray(settings.additive_fee), tolerance)
     contract = in_batches(SMALL, "conclude", (prepared.own, prepared.terms, quo, outcome), shared)
     return Solved(bucket, prepared, quo, outcome, contract)
 
 
-def _confirmed(bucket: Bucket, quo: StatusQuo, size: int, tolerance: np.ndarray) -> StatusQuo:
+def _private(bucket: Bucket, outcome: Outcome, size: int) -> Callable[[Index], Iterator[Lane]]:
+    """Both parties and their flows, for some contracts, one batch at a time."""
+
+    def lanes(chosen: Index) -> Iterator[Lane]:
+        for first in range(0, len(chosen), size):
+            some = chosen[first : first + size]
+            args = rows((bucket.lanes, outcome.plan, outcome.price, outcome.epsilon), some)
+            batch = in_batches(size, "private", args, ())
+            yield from (rows(batch, lane) for lane in range(len(some)))
+
+    return lanes
+
+
+def _confirmed(bucket: Bucket, quo: StatusQuo, size: int, tolerance: np.ndarray, whole: bool) -> StatusQuo:
     """The status quo; where capacity does not allow the order, the part the supplier confirms."""
     short = np.flatnonzero(~quo.filled)
     if not len(short):
         return quo
-    part = in_batches(size, "in_part", rows((bucket.lanes, quo.order), short), (tolerance,))
+    part = in_batches(size, "in_part", rows((bucket.lanes, quo.order), short), (tolerance,), (whole,))
 
     def put(all_lanes: np.ndarray, some: np.ndarray) -> np.ndarray:
         merged = np.array(all_lanes)
@@ -105,7 +121,7 @@ def _consensus(bucket: Bucket, prepared: Prepared, size: int, settings: Settings
     while len(waiting):
         now = waiting[:size]
         index = np.resize(now, size) if len(now) < size else now
-        state, outcome = PROGRAMS("turn", *rows((bucket.lanes, states), index), tolerance, method=settings.method)
+        state, outcome = PROGRAMS("turn", *rows((bucket.lanes, states), index), tolerance, static=(settings.method,))
         if outcomes is None:
             outcomes = jax.tree.map(lambda leaf: np.zeros((len(bucket.contract), *leaf.shape[1:]), leaf.dtype), outcome)
         _put(states, state, now)

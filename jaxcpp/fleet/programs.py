@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from jaxcpp.agents.retailer import Retailer
 from jaxcpp.agents.supplier import Supplier
 from jaxcpp.agents.terms import Terms
+from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.consensus.solve import METHODS
 from jaxcpp.fleet.pack import Lanes
@@ -25,6 +26,7 @@ from jaxcpp.mechanism.contract import Contract, offer
 from jaxcpp.mechanism.fees import AdditiveFee
 from jaxcpp.mechanism.terms import frame
 from jaxcpp.transport import living
+from jaxcpp.transport.rounding import Flows
 
 jax.tree_util.register_dataclass(
     Lanes,
@@ -61,11 +63,11 @@ def supplier(inbound: Array, capacity: Array, numbers: Array) -> Supplier:
     return Supplier(inbound, capacity, numbers[0], holding_cost=numbers[1])
 
 
-def prepare(method: str, lane: Lanes, tolerance: Money) -> Prepared:
+def prepare(method: str, whole: bool, lane: Lanes, tolerance: Money) -> Prepared:
     """The just-in-time order, and the method's first state."""
     retailer, vendor, terms = parties(lane)
     agent = retailer.agent(terms)
-    order = quo.just_in_time(retailer, agent, terms, tolerance)
+    order = quo.just_in_time(retailer, agent, terms, tolerance, whole)
     return Prepared(terms, retailer.profit_at_no_cost(), order, METHODS[method].begin(agent, vendor.agent(terms)))
 
 
@@ -80,10 +82,10 @@ def fill(
     return quo.in_full(order, *quo.filling(vendor, terms, order.plan * terms.volume, tolerance))
 
 
-def in_part(lane: Lanes, order: quo.Order, tolerance: Money) -> quo.StatusQuo:
+def in_part(whole: bool, lane: Lanes, order: quo.Order, tolerance: Money) -> quo.StatusQuo:
     """The status quo of a contract whose just-in-time order capacity does not allow."""
     retailer, vendor, terms = parties(lane)
-    return quo.in_part(retailer.agent(terms), vendor, terms, order, tolerance, jnp.zeros((), bool))
+    return quo.in_part(retailer.agent(terms), vendor, terms, order, tolerance, jnp.zeros((), bool), whole)
 
 
 def turn(method: str, lane: Lanes, state: Any, tolerance: Money) -> tuple[Any, Outcome]:
@@ -100,6 +102,15 @@ def flows(lane: Lanes, plan: Array, tolerance: Money) -> tuple[Array, Array]:
     return taken[:, :-1] * terms.volume, shipped * terms.volume
 
 
+def private(
+    lane: Lanes, plan: Array, price: Array, epsilon: Money
+) -> tuple[TransportAgent, Flows, TransportAgent, Flows]:
+    """Both parties, and the flows near `price` behind a plan, in scaled units."""
+    retailer, vendor, terms = parties(lane)
+    buys, ships = retailer.agent(terms), vendor.agent(terms)
+    return buys, buys.flows(plan, price, epsilon), ships, ships.flows(plan, -price, epsilon)
+
+
 def conclude(
     own: Money, terms: Terms, status: quo.StatusQuo, outcome: Outcome, alpha: Money, tolerance: Money
 ) -> Contract:
@@ -113,9 +124,10 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "in_part": (in_part, (0, 0, None)),
     "turn": (turn, (0, 0, None)),
     "flows": (flows, (0, 0, None)),
+    "private": (private, (0, 0, 0, 0)),
     "conclude": (conclude, (0, 0, 0, 0, None, None)),
 }
-"""Each step of one contract, and which of its arguments have a lane axis."""
+"""Each step of one contract, and which of its arguments (after the static ones) have a lane axis."""
 
 
 class Programs:
@@ -127,28 +139,28 @@ class Programs:
         # Two batches at once in one process can wait for each other's XLA worker threads for ever.
         self._device = threading.Lock()
         self.compiled = 0  # programs compiled so far
-        self.seconds = 0.0  # spent compiling, over all threads
+        self.running = 0.0  # seconds on the device
 
-    def __call__(self, step: str, *args: Any, method: str | None = None) -> Any:
+    def __call__(self, step: str, *args: Any, static: tuple[Any, ...] = ()) -> Any:
         """Run a step on a batch; gives numpy arrays back."""
-        key = (step, method, *((np.shape(leaf), np.result_type(leaf)) for leaf in jax.tree.leaves(args)))
+        key = (step, static, *((np.shape(leaf), np.result_type(leaf)) for leaf in jax.tree.leaves(args)))
         with self._lock:
             program = self._known.get(key)
         if program is None:
-            program = self._compile(step, args, method)
+            program = self._compile(step, args, static)
             with self._lock:
                 self._known[key] = program
         with self._device:
-            return jax.device_get(program(*args))
+            begun = time.perf_counter()
+            answer = jax.device_get(program(*args))
+            self.running += time.perf_counter() - begun
+        return answer
 
-    def _compile(self, step: str, args: tuple[Any, ...], method: str | None) -> Any:
-        begun = time.perf_counter()
+    def _compile(self, step: str, args: tuple[Any, ...], static: tuple[Any, ...]) -> Any:
         function, axes = STEPS[step]
-        one = function if method is None else partial(function, method)
-        program = jax.jit(jax.vmap(one, in_axes=axes)).lower(*args).compile()
+        program = jax.jit(jax.vmap(partial(function, *static), in_axes=axes)).lower(*args).compile()
         with self._lock:
             self.compiled += 1
-            self.seconds += time.perf_counter() - begun
         return program
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxcpp.agents.retailer import Retailer
 from jaxcpp.agents.supplier import Supplier
@@ -18,6 +18,9 @@ from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus.outcome import FEASIBLE
 from jaxcpp.transport import living, path
 from jaxcpp.transport.side import Side
+
+WHOLE = 1e-6
+"""Units: a number this near to a whole one is that number."""
 
 TIE = 1e-12
 """Lanes whose costs differ by less than this, of the dearest, tie."""
@@ -51,13 +54,14 @@ class StatusQuo(eqx.Module):
 
 
 def just_in_time(
-    retailer: Retailer, agent: TransportAgent, terms: Terms, tolerance: Float[Array, ""]
+    retailer: Retailer, agent: TransportAgent, terms: Terms, tolerance: Float[Array, ""], whole: bool = False
 ) -> Order:
     """The retailer's best plan when deliveries are free at every open node.
 
     Each demand entry takes its cheapest open lane; among equals the one with the least time between
     delivery and use, then evenly. Stock on hand is used where it is worth using, and before an order
-    where it costs the same.
+    where it costs the same. With `whole` units, ties go to the first lane, and what stock would serve
+    only a part of a unit of is ordered.
     """
     side = agent.side
     fresh = jnp.where(terms.open[:, None], side.cost, jnp.inf)
@@ -75,7 +79,14 @@ def just_in_time(
         )
         from_stock, remaining, lower = bracket.flows.lane, bracket.flows.outside, bracket.lower
         kept = side.stock - bracket.flows.used
-    share = _ties(fresh, cheapest, retailer.lag())
+    if whole:
+        ordered = jnp.where(serve, jnp.ceil(remaining * terms.volume - WHOLE) / terms.volume, remaining)
+        ordered = jnp.minimum(ordered, needs)
+        fed = jnp.sum(from_stock, axis=0)
+        from_stock = from_stock * jnp.where(fed > 0.0, (needs - ordered) / jnp.where(fed > 0.0, fed, 1.0), 0.0)[None, :]
+        remaining = ordered
+        kept = jnp.floor((side.stock - jnp.sum(from_stock, axis=1)) * terms.volume + WHOLE) / terms.volume
+    share = _ties(fresh, cheapest, retailer.lag(), whole)
     plan = share @ jnp.where(serve, remaining, 0.0)
     plan = jnp.where(terms.open, jnp.maximum(plan - kept, 0.0), 0.0)
     lost = jnp.where(serve, 0.0, remaining)
@@ -84,13 +95,17 @@ def just_in_time(
     return Order(plan, cost, jnp.vdot(agent.must_serve, lost))
 
 
-def _ties(fresh: Float[Array, "n m"], cheapest: Float[Array, " m"], lag: Array) -> Float[Array, "n m"]:
-    """Even shares over each column's cheapest lanes, those with the least lag."""
+def _ties(
+    fresh: Float[Array, "n m"], cheapest: Float[Array, " m"], lag: Int[Array, "n k"], first: bool
+) -> Float[Array, "n m"]:
+    """Even shares over each column's cheapest lanes, those with the least lag; or all to the first."""
     slack = TIE * jnp.max(jnp.where(jnp.isfinite(fresh), jnp.abs(fresh), 0.0))
     tied = jnp.isfinite(fresh) & (fresh <= cheapest[None, :] + slack)
     late = jnp.concatenate([lag, jnp.zeros_like(lag[:, :1])], axis=1)  # and what is left over
     least = jnp.min(jnp.where(tied, late, jnp.iinfo(late.dtype).max), axis=0)
     tied = tied & (late == least[None, :])
+    if first:
+        tied = tied & (jnp.cumsum(tied, axis=0) == 1)
     count = jnp.sum(tied, axis=0)
     return tied.astype(fresh.dtype) / jnp.maximum(count, 1).astype(fresh.dtype)[None, :]
 
@@ -117,19 +132,26 @@ def confirmed_part(
     order: Float[Array, " n"],
     tolerance: Float[Array, ""],
     skip: Bool[Array, ""],
+    whole: bool = False,
 ) -> tuple[Cost, Float[Array, " n"]]:
     """The part of an order that the supplier likes best to fill, and its cost (section 3.1).
 
-    `skip` spares the work where the order is filled in full.
+    `skip` spares the work where the order is filled in full; with `whole` units, a part of a unit is
+    not confirmed.
     """
     margin = jnp.maximum(supplier.margin, 0.0)
     side = supplier.filling(terms, order, margin)
     bracket = _follow(side, tolerance, skip)
-    unfilled = bracket.flows.outside
-    forgone = jnp.vdot(side.outside, unfilled)
-    earned = supplier.margin / terms.money * jnp.sum(order / terms.volume - unfilled)
-    spend = bracket.upper - forgone
-    return Cost(bracket.lower - forgone - earned, spend - earned, spend), unfilled
+    lines, unfilled = order / terms.volume, bracket.flows.outside
+    lower = bracket.lower - supplier.margin / terms.money * jnp.sum(lines)
+    spend = bracket.upper - jnp.vdot(side.outside, unfilled)
+    if whole:
+        filled = jnp.floor((lines - unfilled) * terms.volume + WHOLE) / terms.volume
+        kept = jnp.where(lines > unfilled, filled / jnp.where(lines > unfilled, lines - unfilled, 1.0), 0.0)
+        costs = jnp.where(bracket.flows.lane > 0.0, side.cost, 0.0) * bracket.flows.lane
+        spend, unfilled = jnp.vdot(jnp.sum(costs, axis=0), kept), lines - filled
+    earned = supplier.margin / terms.money * jnp.sum(lines - unfilled)
+    return Cost(jnp.minimum(lower, spend - earned), spend - earned, spend), unfilled
 
 
 def _follow(side: Side, tolerance: Float[Array, ""], skip: Bool[Array, ""]) -> living.Bracket:
@@ -148,9 +170,10 @@ def in_part(
     order: Order,
     tolerance: Float[Array, ""],
     skip: Bool[Array, ""],
+    whole: bool = False,
 ) -> StatusQuo:
     """The status quo where capacity does not allow the whole order."""
-    cost, unfilled = confirmed_part(supplier, terms, order.plan * terms.volume, tolerance, skip)
+    cost, unfilled = confirmed_part(supplier, terms, order.plan * terms.volume, tolerance, skip, whole)
     plan = jnp.maximum(order.plan - unfilled, 0.0)
     side = living.closed_where_idle(agent.side, plan)
     begun = eqx.tree_at(lambda s: s.done, living.begin(side, plan), skip)

@@ -25,10 +25,11 @@ def money(retailer: Retailer, supplier: Supplier) -> Float[Array, ""]:
 def frame(retailer: Retailer, supplier: Supplier, scale: Float[Array, ""]) -> Terms:
     """Terms of one contract with cost scale `scale` [currency / unit].
 
-    A public node is open where the vendor has a lane into it and the retailer one out of it.
+    A public node is open where the vendor has a lane into it and the retailer can do something with
+    a unit there: ship it on, or leave it over.
     """
     reached = jnp.any(jnp.isfinite(supplier.unit_cost), axis=0)
-    useful = jnp.any(jnp.isfinite(retailer.unit_cost), axis=1)
+    useful = jnp.any(jnp.isfinite(retailer.unit_cost), axis=1) | jnp.isfinite(retailer.leftover_cost)
     volume = jnp.sum(retailer.demand)
     weeks = jnp.asarray(float(retailer.weeks), volume.dtype)
     dearest = (

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import functools
 
-from jaxcpp_kernels import build
-
 TARGET = "jaxcpp_follow"
 """Name under which XLA knows the kernel."""
 
@@ -14,6 +12,8 @@ TARGET = "jaxcpp_follow"
 @functools.cache
 def _open() -> ctypes.CDLL | str:
     """The library, or why there is none, in one sentence."""
+    from jaxcpp_kernels import build  # not at the top: `python -m jaxcpp_kernels.build` runs that file itself
+
     if not build.LIBRARY.is_file():
         if build.REASON.is_file():
             return build.REASON.read_text().strip()

@@ -128,6 +128,8 @@ ffi::Error Follow(Real cost, Real time, Flag open, Real mass, Real outside, Real
 
 }  // namespace
 
+extern "C" __attribute__((visibility("default"))) XLA_FFI_Error* jaxcpp_follow(XLA_FFI_CallFrame*);
+
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxcpp_follow, Follow,
                               ffi::Ffi::Bind()
                                   .Arg<Real>()  // the retailer

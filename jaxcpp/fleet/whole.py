@@ -1,0 +1,125 @@
+"""Whole units: plans a warehouse can carry out, priced as issued (`--units integer`).
+
+Capacity and stock are rounded down before solving, demand must be whole, so an optimal plan of whole
+units exists and costs no more (the constraints of a flow are totally unimodular). It is a vertex
+of the flows already found: a small linear program over the lanes they use.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+
+import jax
+import numpy as np
+import scipy.sparse as sp
+from scipy.optimize import linprog
+
+from jaxcpp.agents.transport_agent import TransportAgent
+from jaxcpp.consensus.outcome import Outcome
+from jaxcpp.fleet.contracts import Index
+from jaxcpp.fleet.data import Fleet, Floats
+from jaxcpp.transport.rounding import Flows
+
+NEAR = 1e-6
+"""Units: a number this near to a whole one is that number."""
+
+
+class WholeUnitsError(ValueError):
+    """Whole units were asked for, and the fleet's own numbers are not whole."""
+
+
+def check_whole(fleet: Fleet) -> None:
+    """Refuse demand or stock that is not whole.
+
+    Raises:
+        WholeUnitsError: names the first such product, region and week, and counts the others.
+    """
+    demand, stock = fleet.demand, fleet.inventory
+    broken = np.flatnonzero(np.abs(demand.units - np.rint(demand.units)) > NEAR)
+    if len(broken):
+        row = broken[0]
+        raise WholeUnitsError(
+            f"whole units: demand for product {fleet.product_ids[demand.product[row]]!r} in region "
+            f"{fleet.region_ids[demand.region[row]]!r} week {demand.week[row]} is {demand.units[row]:g} "
+            f"({len(broken):,} such rows); round the demand table, or plan continuous units"
+        )
+    broken = np.flatnonzero(np.abs(stock.units - np.rint(stock.units)) > NEAR)
+    if len(broken):
+        row = broken[0]
+        raise WholeUnitsError(
+            f"whole units: inventory of product {fleet.product_ids[stock.product[row]]!r} at "
+            f"{fleet.inbound_ids[stock.inbound[row]]!r} is {stock.units[row]:g} ({len(broken):,} such rows); round "
+            f"the inventory table, or plan continuous units"
+        )
+
+
+Lane = tuple[TransportAgent, Flows, TransportAgent, Flows]
+"""Retailer and supplier with the flows of their plan, scaled units, numpy leaves."""
+
+
+def issue_whole(outcome: Outcome, volume: Floats, lanes: Callable[[Index], Iterable[Lane]]) -> Outcome:
+    """Every contract's plan in whole units, with both parties' costs of it.
+
+    `lanes(rows)` gives the parties and flows of some contracts, in order; it is asked only for plans
+    that are not whole already. `volume` is each contract's unit of quantity. A plan for which no
+    whole one is found is marked as missing everything, so that it is never certified.
+    """
+    outcome = jax.tree.map(np.array, outcome)
+    units = outcome.plan * volume[:, None]
+    plan = np.rint(units)
+    rows = np.flatnonzero((np.abs(units - plan) > NEAR).any(axis=1))
+    for row, lane in zip(rows, lanes(rows), strict=True):
+        found = _vertex(*lane, float(volume[row]))
+        if found is None:
+            plan[row], outcome.missing[row] = units[row], np.inf
+            continue
+        plan[row], costs = found
+        for party, (cost, spend) in zip((outcome.retailer, outcome.supplier), costs, strict=True):
+            party.cost[row], party.spend[row] = cost, spend
+    moved = np.sum(outcome.price * (outcome.plan - plan / volume[:, None]), axis=1)
+    outcome.plan[:] = plan / volume[:, None]
+    outcome.retailer_floor[:] += moved
+    outcome.supplier_floor[:] -= moved
+    return outcome
+
+
+def _vertex(
+    retailer: TransportAgent, taken: Flows, supplier: TransportAgent, shipped: Flows, volume: float
+) -> tuple[Floats, list[tuple[float, float]]] | None:
+    """The cheapest flows in whole units on the lanes in use: the plan, and each party's cost and spend.
+
+    Costs in scaled units, as everything else of an `Outcome`.
+    """
+    buys, ships = retailer.side, supplier.side
+    a, j = np.nonzero(taken.lane > 0.0)
+    b, k = np.nonzero(shipped.lane > 0.0)
+    nodes, columns, sources = len(buys.stock), len(buys.mass), len(ships.mass)
+    counts = len(a), len(b), columns, nodes
+    starts = np.cumsum((0, *counts))
+    served, sent, lost, used = (np.arange(first, last) for first, last in itertools.pairwise(starts))
+    size = int(starts[-1])
+
+    def matrix(parts: list[tuple[float, Index, Index]], height: int) -> sp.csr_array:
+        values = np.concatenate([np.full(len(columns), value) for value, _, columns in parts])
+        at = np.concatenate([row for _, row, _ in parts]), np.concatenate([column for _, _, column in parts])
+        return sp.csr_array((values, at), shape=(height, size))
+
+    balance = matrix([(1.0, a, served), (-1.0, b, sent), (-1.0, np.arange(nodes), used)], nodes)
+    demand = matrix([(1.0, j, served), (1.0, np.arange(columns), lost)], columns)
+    cost = np.concatenate([buys.cost[a, j], ships.cost[b, k], buys.outside, np.zeros(nodes)])
+    top = np.concatenate([np.full(len(a) + len(b) + columns, np.inf), np.rint(buys.stock * volume)])
+    answer = linprog(
+        cost, A_ub=matrix([(1.0, k, sent)], sources), b_ub=np.rint(ships.mass * volume),
+        A_eq=sp.vstack([balance, demand]), b_eq=np.concatenate([np.zeros(nodes), np.rint(buys.mass * volume)]),
+        bounds=np.stack([np.zeros(size), top], axis=1), method="highs-ds",
+    )  # fmt: skip
+    if answer.x is None or np.abs(answer.x - np.rint(answer.x)).max() > NEAR:
+        return None
+    units = np.rint(answer.x)
+    plan = np.bincount(b, units[sent], nodes)
+    spent = cost * units / volume
+    bought = float(spent[served].sum() + spent[lost].sum())
+    forgone = float(retailer.lost_margin @ units[lost]) / volume
+    sold = float(spent[sent].sum())
+    return plan, [(bought, bought - forgone), (sold, sold + float(supplier.unit_margin) * plan.sum() / volume)]
