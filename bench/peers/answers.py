@@ -22,7 +22,7 @@ class Answer:
     versions: dict[str, str]
     accuracy: str  # what the peer was asked for, in words
     platform: str = "cpu"  # or "gpu"
-    compile: float = 0.0  # seconds, once
+    compile: float = 0.0  # seconds of the first run beyond a later one
     certified: list[float] = field(default_factory=list)  # relative gap, one a contract, where there is one
 
 

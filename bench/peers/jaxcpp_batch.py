@@ -8,6 +8,8 @@ and is reported apart.
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,7 +23,6 @@ from bench.peers.answers import Answer, main
 from bench.peers.pool import cores
 from jaxcpp.fleet.batch import Solved, solve_bucket
 from jaxcpp.fleet.pack import Bucket, Lanes, Shape
-from jaxcpp.fleet.programs import PROGRAMS
 from jaxcpp.fleet.settings import Settings
 
 
@@ -29,12 +30,14 @@ def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
     """All contracts on JAX's first device, in float64; on a CPU one bucket a core, side by side."""
     config: Any = jax.config
     config.update("jax_enable_x64", True)
+    os.environ.setdefault("PJRT_NPROC", "1")  # as the main job does: see jaxcpp.cli.backend
     device = jax.devices()[0]
     workers = min(cores(), len(instances)) if device.platform == "cpu" else 1
     settings = Settings(tolerance=tolerance)
     seconds: dict[str, list[float]] = {"build": [], "solve": []}
+    started = time.perf_counter()
     solved = _solve(_buckets(instances, workers), settings, workers)
-    compiling = PROGRAMS.seconds
+    first = time.perf_counter() - started
     for _ in range(repeats):
         started = time.perf_counter()
         buckets = _buckets(instances, workers)
@@ -56,7 +59,7 @@ def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
         },
         accuracy=f"certified to {tolerance:g}",
         platform=device.platform,
-        compile=compiling,
+        compile=max(first - statistics.median(seconds["solve"]), 0.0),
         certified=(gaps / costs).tolist(),
     )
 
@@ -67,8 +70,10 @@ def _solve(buckets: list[Bucket], settings: Settings, workers: int) -> list[Solv
 
 
 def _buckets(instances: Instances, workers: int) -> list[Bucket]:
-    """The contracts as packed lanes, in as many parts as there are workers. Margins do not matter:
-    all demand is met."""
+    """The contracts as packed lanes, in as many parts as there are workers.
+
+    Margins do not matter: all demand is met.
+    """
     case, count = instances.case, len(instances)
     weeks = case.weeks
     shape = Shape(case.inbound, weeks, case.regions * weeks, case.sources, stocked=False)

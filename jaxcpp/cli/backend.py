@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ def start(device: Device | None = None) -> None:
     import jax
 
     config: Any = jax.config
+    if device == "cpu" or config.jax_platforms == "cpu" or not entry_points(group="jax_plugins"):
+        # jaxlib's batched LAPACK calls (0.10) hand work to XLA's CPU threads and wait for it on one of
+        # them: as many calls at once as threads wait for ever. With a single thread they do not.
+        os.environ.setdefault("PJRT_NPROC", "1")
     if "JAX_ENABLE_X64" not in os.environ:
         config.update("jax_enable_x64", True)
     if config.jax_compilation_cache_dir is None:

@@ -173,10 +173,11 @@ def _directions(seen: Evaluation) -> tuple[Float[Array, " n"], Float[Array, " n"
     diagonal = jnp.diagonal(seen.slope)
     precision = jnp.finfo(diagonal.dtype).eps
     # A node without slope but with an imbalance is one whose flows are all decided: it has far to go.
+    # Without an imbalance beyond rounding it stays where it is.
     least = precision * jnp.max(diagonal)
-    scale = jnp.where(seen.gradient == 0.0, jnp.where(diagonal > 0.0, 1.0, 0.0), 1.0) * jax.lax.rsqrt(
-        jnp.maximum(diagonal, jnp.maximum(least, precision * precision))
-    )
+    stuck = (diagonal <= least) & (jnp.abs(seen.gradient) <= RIDGE * precision)
+    root = jnp.maximum(diagonal, jnp.maximum(least, precision * precision))
+    scale = jnp.where(stuck, 0.0, jax.lax.rsqrt(root))
     unit = jnp.maximum(1.0 - diagonal * scale * scale, 0.0) + RIDGE * diagonal.shape[0] * precision
     scaled = seen.slope * scale[:, None] * scale[None, :] + jnp.diag(unit)
     factor = jnp.linalg.cholesky(scaled)

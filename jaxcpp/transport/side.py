@@ -97,23 +97,34 @@ def answer(side: Side, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> 
     mean = (jnp.sum(weighted, axis=0) + away * away_exponent) / total
     log_total = jnp.log(total)
     per = side.mass / total
-    shipped, spread = (weight @ jnp.stack([per, per * mean], axis=1)).T
-    root = weight * (jnp.sqrt(side.mass) / total)[None, :]
+    shipped, spread, escaping = (weight @ jnp.stack([per, per * mean, per * away / total], axis=1)).T
     # Stock at a public node chooses between being used (worth the price) and staying (worth 0).
-    pull = price / epsilon
+    per_epsilon = 1.0 / epsilon
+    pull = price * per_epsilon
     chance = jax.nn.sigmoid(pull)
     softened = jax.nn.softplus(pull)
-    bend = side.stock * chance * (1.0 - chance) / epsilon
+    bend = side.stock * chance * (1.0 - chance) * per_epsilon
     return Answer(
         value=jnp.sum(side.mass * (best - epsilon * log_total)) - epsilon * jnp.sum(side.stock * softened),
         bias=epsilon * jnp.sum(side.mass * (log_total - mean))
         + epsilon * jnp.sum(side.stock * (softened - pull * chance)),
         bound=jnp.sum(side.mass * best) - jnp.sum(side.stock * jnp.maximum(price, 0.0)),
         plan=shipped - side.stock * chance,
-        slope=(jnp.diag(shipped) - root @ root.T) / epsilon + jnp.diag(bend),
-        drift=(spread - weighted @ per) / epsilon + bend * pull,
+        slope=_laplacian(weight * (jnp.sqrt(side.mass) / total)[None, :], escaping) * per_epsilon + jnp.diag(bend),
+        drift=(spread - weighted @ per) * per_epsilon + bend * pull,
         unserved=side.mass * away / total,
     )
+
+
+def _laplacian(root: Float[Array, "n m"], escaping: Float[Array, " n"]) -> Float[Array, "n n"]:
+    """`diag(shipped) - root @ root.T`, with the diagonal summed from what it is made of.
+
+    Where nearly all of a node's flow is decided, the difference of the two would be rounding error;
+    the sum of a row's other entries, and of what could take the outside option, is exact.
+    """
+    gram = root @ root.T
+    others = gram * (1.0 - jnp.eye(gram.shape[0], dtype=gram.dtype))
+    return jnp.diag(jnp.sum(others, axis=1) + escaping) - others
 
 
 def bound(side: Side, price: Float[Array, " n"]) -> Float[Array, ""]:

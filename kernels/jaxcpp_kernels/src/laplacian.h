@@ -27,6 +27,7 @@ struct Dense {
 
 struct Laplacian {
   int n, words;
+  bool full;         // are all pairs of nodes joined, as far as anybody knows
   Dense whole, core;
   float* apart;     // the core's entries where it is not the whole
   float* panel;     // (kBlock, stride)
@@ -72,57 +73,61 @@ inline void resize(Laplacian* self, int n) {
 
 inline void clear(Laplacian* self) {
   memset(self->whole.entry, 0, sizeof(float) * size_t(self->n) * self->whole.stride);
+  memset(self->joined, 0, sizeof(uint64_t) * size_t(self->n) * self->words);
+  self->full = false;
 }
 
+// Couple two nodes, a before b.
 JAXCPP_INLINE void couple(Laplacian* self, int a, int b, float amount) {
-  const int low = a < b ? a : b, high = a < b ? b : a;
-  self->whole.entry[size_t(low) * self->whole.stride + high] += amount;
+  self->whole.entry[size_t(a) * self->whole.stride + b] += amount;
+  self->joined[size_t(a) * self->words + b / 64] |= uint64_t(1) << (b % 64);
+  self->joined[size_t(b) * self->words + a / 64] |= uint64_t(1) << (a % 64);
 }
 
 JAXCPP_INLINE void couple_to_ground(Laplacian* self, int a, float amount) {
   self->whole.entry[size_t(a) * self->whole.stride + self->n] += amount;
 }
 
-// Add q^T q for `count` rows q of the matrix's stride: the dense columns of a side.
-inline void add_products(Dense* to, const float* q, int count) {
-  const int stride = to->stride, n = to->n;
-  constexpr int kRows = 4, kColumns = 2 * kFloats, kDepth = 32;
-  for (int j0 = 0; j0 < count; j0 += kDepth) {
-    const int j1 = j0 + kDepth < count ? j0 + kDepth : count;
-    for (int r = 0; r < n; r += kRows) {
-      const int rows = n - r < kRows ? n - r : kRows;
-      for (int c = r / kFloats * kFloats; c < n; c += kColumns) {
-        const bool pair = c + kFloats < stride;
-        const int d = pair ? c + kFloats : c;
-        Floats sum[kRows][2] = {};
-        if (rows == kRows) {
-          for (int j = j0; j < j1; ++j) {
-            const float* at = q + size_t(j) * stride;
-            const Floats first = load(at + c), second = load(at + d);
-            for (int a = 0; a < kRows; ++a) {
-              const Floats factor = spread(at[r + a]);
-              sum[a][0] += factor * first;
-              sum[a][1] += factor * second;
-            }
-          }
-        } else {
-          for (int j = j0; j < j1; ++j) {
-            const float* at = q + size_t(j) * stride;
-            const Floats first = load(at + c), second = load(at + d);
-            for (int a = 0; a < rows; ++a) {
-              sum[a][0] += at[r + a] * first;
-              sum[a][1] += at[r + a] * second;
-            }
-          }
-        }
-        for (int a = 0; a < rows; ++a) {
-          float* out = to->entry + size_t(r + a) * stride;
-          store(out + c, load(out + c) + sum[a][0]);
-          if (pair) store(out + d, load(out + d) + sum[a][1]);
-        }
-      }
+// Add q^T q, over `depth` rows of q, to a tile of a matrix: `kRows` rows from `r`, kWide vectors from
+// column `c`. Both matrices have the same stride. Only the first `rows` rows are written; q is read as
+// far as row r + kRows - 1 has a column, which the padding for the ground allows.
+constexpr int kRows = 4;
+
+template <int kWide>
+JAXCPP_INLINE void add_tile(float* entry, const float* q, int stride, int depth, int r, int rows, int c) {
+  Floats sum[kRows][kWide] = {};
+  for (int j = 0; j < depth; ++j) {
+    const float* at = q + size_t(j) * stride;
+    Floats right[kWide];
+    for (int w = 0; w < kWide; ++w) right[w] = load(at + c + w * kFloats);
+    for (int a = 0; a < kRows; ++a) {
+      const Floats left = spread(at[r + a]);
+      for (int w = 0; w < kWide; ++w) sum[a][w] += left * right[w];
     }
   }
+  for (int a = 0; a < rows; ++a) {
+    float* out = entry + size_t(r + a) * stride + c;
+    for (int w = 0; w < kWide; ++w) store(out + w * kFloats, load(out + w * kFloats) + sum[a][w]);
+  }
+}
+
+// Add q^T q to the upper triangle of rows `from` to `to`, and here and there beyond it.
+inline void add_products(float* entry, const float* q, int stride, int depth, int from, int to) {
+  for (int r = from; r < to; r += kRows) {
+    const int rows = to - r < kRows ? to - r : kRows;
+    int c = r / kFloats * kFloats;
+    for (; c + 2 * kFloats <= stride; c += 2 * kFloats) add_tile<2>(entry, q, stride, depth, r, rows, c);
+    if (c < stride) add_tile<1>(entry, q, stride, depth, r, rows, c);
+  }
+}
+
+// Couple all nodes with each other: by q^T q, `count` rows.
+inline void couple_all(Laplacian* self, const float* q, int count) {
+  constexpr int kDepth = 32;  // rows of q that stay in the nearest cache
+  const int stride = self->whole.stride;
+  self->full = self->full || count > 0;
+  for (int j = 0; j < count; j += kDepth)
+    add_products(self->whole.entry, q + size_t(j) * stride, stride, count - j < kDepth ? count - j : kDepth, 0, self->n);
 }
 
 JAXCPP_INLINE double sum_from(const float* row, int from, int to) {
@@ -132,6 +137,7 @@ JAXCPP_INLINE double sum_from(const float* row, int from, int to) {
 }
 
 // Eliminate all nodes of a dense matrix. Entries left of the diagonal within its block become zero.
+// What stands further left is never read.
 inline void eliminate(Dense* self, float* panel) {
   const int n = self->n, stride = self->stride;
   for (int k0 = 0; k0 < n; k0 += kBlock) {
@@ -151,141 +157,100 @@ inline void eliminate(Dense* self, float* panel) {
         for (int u = k0; u < stride; u += kFloats) store(below + u, load(below + u) + factor * load(scaled + u));
       }
     }
-    constexpr int kRows = 4, kColumns = 2 * kFloats;
-    if (k1 < k0 + kBlock) break;
-    for (int r = k1; r < n; r += kRows) {
-      const int rows = n - r < kRows ? n - r : kRows;
-      for (int c = r / kFloats * kFloats; c < stride; c += kColumns) {
-        const bool pair = c + kFloats < stride;
-        const int d = pair ? c + kFloats : c;
-        Floats sum[kRows][2] = {};
-        for (int k = 0; k < kBlock; ++k) {
-          const float* at = panel + size_t(k) * stride;
-          const Floats first = load(at + c), second = load(at + d);
-          for (int a = 0; a < kRows; ++a) {  // beyond the last row: read, not used
-            const Floats factor = spread(at[r + a]);
-            sum[a][0] += factor * first;
-            sum[a][1] += factor * second;
-          }
-        }
-        for (int a = 0; a < rows; ++a) {
-          float* out = self->entry + size_t(r + a) * stride;
-          store(out + c, load(out + c) + sum[a][0]);
-          if (pair) store(out + d, load(out + d) + sum[a][1]);
-        }
-      }
-    }
+    add_products(self->entry, panel, stride, k1 - k0, k1, n);
   }
 }
 
-// Zero what is not upper triangle and note who is whose neighbour; the number of edges.
-inline int64_t survey(Laplacian* self) {
-  const Dense& whole = self->whole;
-  const int n = self->n, words = self->words;
-  memset(self->joined, 0, sizeof(uint64_t) * size_t(n) * words);
-  int64_t edges = 0;
-  for (int r = 0; r < n; ++r) {
-    float* row = whole.entry + size_t(r) * whole.stride;
-    uint64_t* mine = self->joined + size_t(r) * words;
-    const int from = r / kFloats * kFloats;
-    for (int u = from; u <= r; ++u) row[u] = 0.0f;
-    for (int u = from; u < n; u += kFloats) {
-      const auto filled = load(row + u) > spread(0.0f);
-      uint64_t bits = 0;
-      for (int a = 0; a < kFloats; ++a) bits |= uint64_t(filled[a] & 1) << a;
-      mine[u / 64] |= bits << (u % 64);
-    }
-    if (n % 64) mine[words - 1] &= (uint64_t(1) << (n % 64)) - 1;  // not the ground
-    for (int w = r / 64; w < words; ++w) edges += __builtin_popcountll(mine[w]);
-  }
-  return edges;
-}
-
-// Eliminate nodes in order of degree while that is cheaper than dense code.
-inline int eliminate_sparse(Laplacian* self) {
-  const int n = self->n, words = self->words, stride = self->whole.stride;
+// Eliminate node `v`, which has few neighbours; `used` counts the entries of the factor.
+inline void eliminate_node(Laplacian* self, int v, int* used) {
+  const int n = self->n, words = self->words, stride = self->whole.stride, first = *used;
   float* entry = self->whole.entry;
-  for (int r = 0; r < n; ++r) {
-    const uint64_t* mine = self->joined + size_t(r) * words;
-    for (int w = r / 64; w < words; ++w)
-      for (uint64_t bits = mine[w] & (w == r / 64 ? ~uint64_t(0) << (r % 64) : ~uint64_t(0)); bits; bits &= bits - 1) {
-        const int u = 64 * w + __builtin_ctzll(bits);
-        self->joined[size_t(u) * words + r / 64] |= uint64_t(1) << (r % 64);
-      }
+  const uint64_t* mine = self->joined + size_t(v) * words;
+  const double ground = entry[size_t(v) * stride + n];
+  double pivot = ground;
+  for (int w = 0; w < words; ++w)
+    for (uint64_t bits = mine[w]; bits; bits &= bits - 1) {
+      const int u = 64 * w + __builtin_ctzll(bits);
+      const float value = u < v ? entry[size_t(u) * stride + v] : entry[size_t(v) * stride + u];
+      self->neighbour[*used] = u;
+      self->value[(*used)++] = value;
+      pivot += value;
+    }
+  const double inverse = pivot > kLeastPivot ? 1.0 / pivot : 0.0;
+  self->order[self->pivots] = v;
+  self->inverse[self->pivots++] = inverse;
+  self->row[self->pivots] = *used;
+  self->degree[v] = -1;
+  for (int a = first; a < *used; ++a) {
+    const int u = self->neighbour[a];
+    const double factor = self->value[a] * inverse;
+    entry[size_t(u) * stride + n] += float(factor * ground);
+    for (int b = a + 1; b < *used; ++b)  // neighbours ascend
+      entry[size_t(u) * stride + self->neighbour[b]] += float(factor * self->value[b]);
+    uint64_t* theirs = self->joined + size_t(u) * words;
+    int count = 0;
+    for (int w = 0; w < words; ++w) {
+      uint64_t joined = theirs[w] | mine[w];
+      if (w == u / 64) joined &= ~(uint64_t(1) << (u % 64));
+      if (w == v / 64) joined &= ~(uint64_t(1) << (v % 64));
+      theirs[w] = joined;
+      count += __builtin_popcountll(joined);
+    }
+    self->degree[u] = count;
   }
-  for (int r = 0; r < n; ++r) {
-    int degree = 0;
-    for (int w = 0; w < words; ++w) degree += __builtin_popcountll(self->joined[size_t(r) * words + w]);
-    self->degree[r] = degree;
-    self->left[r] = r;
-  }
-  int remaining = n, used = 0;
-  self->pivots = 0;
-  self->row[0] = 0;
+}
+
+// Eliminate nodes of low degree while that is cheaper than dense code; how many are left.
+inline int eliminate_sparse(Laplacian* self) {
+  int remaining = self->n, used = 0, least_degree = 0;
+  for (int r = 0; r < self->n; ++r) self->left[r] = r;
   while (remaining > 0) {
-    int where = 0;
-    for (int a = 1; a < remaining && self->degree[self->left[where]] > 1; ++a)
-      if (self->degree[self->left[a]] < self->degree[self->left[where]]) where = a;
-    const int v = self->left[where], degree = self->degree[v];
-    if (2 * int64_t(degree) * degree + 50 > int64_t(remaining) * remaining / 32 + 80) break;
-    self->left[where] = self->left[--remaining];
-    self->degree[v] = -1;
-    const int first = used;
-    uint64_t* mine = self->joined + size_t(v) * words;
-    double pivot = entry[size_t(v) * stride + n];
-    for (int w = 0; w < words; ++w)
-      for (uint64_t bits = mine[w]; bits; bits &= bits - 1) {
-        const int u = 64 * w + __builtin_ctzll(bits);
-        const float value = u < v ? entry[size_t(u) * stride + v] : entry[size_t(v) * stride + u];
-        self->neighbour[used] = u;
-        self->value[used++] = value;
-        pivot += value;
+    const int bound = least_degree;
+    if (2 * int64_t(bound) * bound + 50 > int64_t(remaining) * remaining / 32 + 80) break;
+    const int before = remaining;
+    least_degree = remaining;
+    remaining = 0;
+    for (int a = 0; a < before; ++a) {
+      const int v = self->left[a];
+      if (self->degree[v] <= bound) {
+        eliminate_node(self, v, &used);
+        continue;
       }
-    const double inverse = pivot > kLeastPivot ? 1.0 / pivot : 0.0;
-    self->order[self->pivots] = v;
-    self->inverse[self->pivots++] = inverse;
-    self->row[self->pivots] = used;
-    const double ground = entry[size_t(v) * stride + n];
-    for (int a = first; a < used; ++a) {
-      const int u = self->neighbour[a];
-      const double factor = self->value[a] * inverse;
-      entry[size_t(u) * stride + n] += float(factor * ground);
-      for (int b = a + 1; b < used; ++b)  // neighbours ascend
-        entry[size_t(u) * stride + self->neighbour[b]] += float(factor * self->value[b]);
-      uint64_t* theirs = self->joined + size_t(u) * words;
-      int count = 0;
-      for (int w = 0; w < words; ++w) theirs[w] |= mine[w];
-      theirs[u / 64] &= ~(uint64_t(1) << (u % 64));
-      theirs[v / 64] &= ~(uint64_t(1) << (v % 64));
-      for (int w = 0; w < words; ++w) count += __builtin_popcountll(theirs[w]);
-      self->degree[u] = count;
+      if (self->degree[v] < least_degree) least_degree = self->degree[v];
+      self->left[remaining++] = v;
     }
   }
   return remaining;
 }
 
+// The number of edges; sets every node's degree.
+inline int64_t count_edges(Laplacian* self) {
+  int64_t twice = 0;
+  for (int r = 0; r < self->n; ++r) {
+    int degree = 0;
+    for (int w = 0; w < self->words; ++w) degree += __builtin_popcountll(self->joined[size_t(r) * self->words + w]);
+    self->degree[r] = degree;
+    twice += degree;
+  }
+  return twice / 2;
+}
+
 inline void factorize(Laplacian* self) {
   const int n = self->n, from_stride = self->whole.stride;
-  const int64_t edges = survey(self);
   self->pivots = 0;
-  int remaining = n;
-  const bool sparse = 4 * edges < int64_t(n) * n;
-  if (sparse) {
-    remaining = eliminate_sparse(self);
-  } else {
-    for (int r = 0; r < n; ++r) self->kept[r] = r;
-  }
+  self->row[0] = 0;
   Dense* core = &self->core;
-  if (!sparse) {
+  if (self->full || 4 * count_edges(self) > int64_t(n) * n) {
+    for (int r = 0; r < n; ++r) self->kept[r] = r;
     core->n = n;
     core->stride = from_stride;
     core->entry = self->whole.entry;
   } else {
-    core->n = 0;
+    const int remaining = eliminate_sparse(self);
+    core->n = remaining;
     core->stride = padded_floats(remaining + 1);
     core->entry = self->apart;
-    for (int r = 0; r < n; ++r)
-      if (self->degree[r] >= 0) self->kept[core->n++] = r;
+    memcpy(self->kept, self->left, sizeof(int32_t) * remaining);  // in ascending order
     for (int r = 0; r < remaining; ++r) {
       const float* from = self->whole.entry + size_t(self->kept[r]) * from_stride;
       float* to = core->entry + size_t(r) * core->stride;

@@ -149,8 +149,8 @@ inline bool advance(Path* self, const Problem& problem, const Recipe& recipe, Pr
     self->trial[i] = self->price[i] + self->move[i];
   }
   if (lower) {
-    make_lists(&self->retailer, at->trial_epsilon);
-    if (self->supplier.present) make_lists(&self->supplier, at->trial_epsilon);
+    make_lists(&self->retailer, at->trial_epsilon, self->move);
+    if (self->supplier.present) make_lists(&self->supplier, at->trial_epsilon, self->move);
   }
   return true;
 }

@@ -124,32 +124,30 @@ inline void answer_whole(Side* self, int j, double per_epsilon) {
 
 // List the lanes of column `j` that cost at most `limit`; false, and no list, where they are too many.
 inline bool make_list(Side* self, int j, double limit) {
-  const int stride = self->stride, most_lanes = stride / kSparser;
+  const int stride = self->stride;
   const double* cost = self->cost + size_t(j) * stride;
   int32_t* node = self->node + size_t(j) * stride;
   double* lane = self->lane + size_t(j) * stride;
+  self->count[j] = -1;
+  Longs within = {};
+  for (int i = 0; i < stride; i += kDoubles) within -= load(cost + i) + load(self->price + i) <= spread(limit);
+  if (sum_of(within) * kSparser > stride) return false;
   int used = 0;
   for (int i = 0; i < stride; i += kDoubles) {
-    const Longs within = load(cost + i) + load(self->price + i) <= spread(limit);
-    int64_t any = 0;
-    for (int a = 0; a < kDoubles; ++a) any |= within[a];
-    if (!any) continue;
-    for (int a = 0; a < kDoubles; ++a) {
-      node[used] = i + a;
-      lane[used] = cost[i + a];
-      used += int(within[a] & 1);
+    uint32_t bits = mask_of(load(cost + i) + load(self->price + i) <= spread(limit));
+    for (; bits; bits &= bits - 1) {
+      const int at = i + __builtin_ctz(bits);
+      node[used] = at;
+      lane[used++] = cost[at];
     }
-    if (used > most_lanes) break;
   }
-  const bool listed = used <= most_lanes;
-  self->count[j] = listed ? used : -1;
+  self->count[j] = used;
   self->guard[j] = limit - self->fallen;
-  return listed;
+  return true;
 }
 
 // Drop what costs more than `limit` from the list of column `j`.
 inline void trim_list(Side* self, int j, double limit) {
-  if (limit - self->fallen >= self->guard[j]) return;
   int32_t* node = self->node + size_t(j) * self->stride;
   double* lane = self->lane + size_t(j) * self->stride;
   int used = 0;
@@ -303,31 +301,38 @@ inline void answer(Side* self, const double* price, double epsilon, Totals* tota
   totals->spend += mine.spend;
 }
 
-// After an answer that was accepted, at a smoothing soon to be `epsilon`: lists where they are short.
-inline void make_lists(Side* self, double epsilon) {
+// After an accepted answer, before a move (padded with zeros) to a smoothing of `epsilon`: lists where
+// they are short, long enough for the move.
+inline void make_lists(Side* self, double epsilon, const double* move) {
+  Doubles low = {}, high = {};
+  for (int i = 0; i < self->stride; i += kDoubles) {
+    low = smaller(low, load(move + i));
+    high = larger(high, load(move + i));
+  }
+  const double beyond = (kReach + kSlack) * epsilon + (-least_of(-high) - least_of(low));
   for (int j = 0; j < self->m; ++j) {
-    const double limit = self->best[j] + (kReach + kSlack) * epsilon;
-    if (self->count[j] >= 0)
+    const double limit = self->best[j] + beyond;
+    if (self->count[j] >= 0 && limit - self->fallen <= self->guard[j])
       trim_list(self, j, limit);
     else
       make_list(self, j, limit);
   }
 }
 
-// Add this side's slope times epsilon to the Laplacian.
+// Add this side's slope times epsilon to the Laplacian. Every coupling counts, however faint: it may
+// be all that holds two parts of the network together.
 inline void add_slope(const Side& self, Laplacian* to) {
   for (int i = 0; i < self.n; ++i) {
     const double through = __builtin_fabs(self.plan[i]) + (self.stock ? self.stock[i] : 0.0);
     couple_to_ground(to, i, float(self.ground[i] + kRidge * through));
   }
-  add_products(&to->whole, self.root, self.whole);
+  couple_all(to, self.root, self.whole);
   for (int s = 0; s < self.splits; ++s) {
     const int from = self.split_begin[s], end = self.split_begin[s + 1];
     const double mass = self.mass[self.split_column[s]];
     for (int a = from; a < end; ++a) {
       const float flow = float(mass * self.split_weight[a]);
-      const int i = self.split_node[a];
-      // A column's nodes ascend, so this is the upper triangle.
+      const int i = self.split_node[a];  // a column's nodes ascend
       for (int b = a + 1; b < end; ++b) couple(to, i, self.split_node[b], flow * float(self.split_weight[b]));
     }
   }

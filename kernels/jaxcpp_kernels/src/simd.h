@@ -1,11 +1,15 @@
 // Vectors of the widest register this file is compiled for, and the few functions needed on them.
 //
-// Included once for each instruction set (see core.cpp). Plain vector extensions of GCC and Clang:
-// no intrinsics, and nothing from the C++ library that a linker could share between the copies.
+// Included once for each instruction set (see core.cpp). Vector extensions of GCC and Clang,
+// hardly an intrinsic, and nothing from the C++ library that a linker could share between the copies.
 #pragma once
 
 #include <stdint.h>
 #include <string.h>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #if defined(__AVX512F__)
 #define JAXCPP_VECTOR_BYTES 64
@@ -22,6 +26,7 @@ namespace {
 typedef double Doubles __attribute__((vector_size(JAXCPP_VECTOR_BYTES), may_alias));
 typedef int64_t Longs __attribute__((vector_size(JAXCPP_VECTOR_BYTES), may_alias));
 typedef uint64_t Bits __attribute__((vector_size(JAXCPP_VECTOR_BYTES), may_alias));
+typedef int32_t Ints __attribute__((vector_size(JAXCPP_VECTOR_BYTES), may_alias));
 typedef float Floats __attribute__((vector_size(JAXCPP_VECTOR_BYTES), may_alias));
 typedef float HalfFloats __attribute__((vector_size(JAXCPP_VECTOR_BYTES / 2), may_alias));
 
@@ -71,6 +76,35 @@ JAXCPP_INLINE double sum_of(Doubles value) {
 }
 JAXCPP_INLINE double least_of(Doubles value) {
   return fold(value, [](auto a, auto b) __attribute__((always_inline)) { return a < b ? a : b; });
+}
+
+JAXCPP_INLINE int64_t sum_of(Longs value) {
+  int64_t sum = 0;
+  for (int a = 0; a < kDoubles; ++a) sum += value[a];
+  return sum;
+}
+
+// One bit for each element of a comparison.
+JAXCPP_INLINE uint32_t mask_of(Longs compared) {
+#if defined(__AVX512F__)
+  return uint32_t(_mm512_movepi64_mask(__m512i(compared)));
+#elif defined(__AVX2__)
+  return uint32_t(_mm256_movemask_pd(__m256d(compared)));
+#else
+  return uint32_t(compared[0] & 1) | uint32_t(compared[1] & 1) << 1;
+#endif
+}
+
+JAXCPP_INLINE uint32_t mask_of(Ints compared) {
+#if defined(__AVX512F__)
+  return uint32_t(_mm512_movepi32_mask(__m512i(compared)));
+#elif defined(__AVX2__)
+  return uint32_t(_mm256_movemask_ps(__m256(compared)));
+#else
+  uint32_t mask = 0;
+  for (int a = 0; a < kFloats; ++a) mask |= uint32_t(compared[a] & 1) << a;
+  return mask;
+#endif
 }
 
 inline double least(double a, double b) { return a < b ? a : b; }
