@@ -56,6 +56,13 @@ def turn(
     """A few rounds, then a certificate, which ends the path; one that fails goes on at a tighter target."""
     joint = evaluate(retailer, supplier)
     state = jax.lax.fori_loop(0, TURN, lambda _, now: path.advance(joint, now, tolerance), state)
+    return certify(retailer, supplier, state, tolerance)
+
+
+def certify(
+    retailer: Agent[Any], supplier: Agent[Any], state: path.PathState, tolerance: Float[Array, ""]
+) -> tuple[path.PathState, Outcome]:
+    """What the price is worth; where a path has ended and its certificate fails, the path goes on."""
     outcome = settle(retailer, supplier, state.price, state.epsilon, state.rounds)
     certified = outcome.certified(tolerance)
     failed = state.done & ~certified & (state.strict > TIGHTEST)

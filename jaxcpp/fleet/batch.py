@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxcpp.consensus.outcome import Outcome
+from jaxcpp.consensus.outcome import FEASIBLE, Outcome
 from jaxcpp.consensus.solve import METHODS
 from jaxcpp.fleet.contracts import Index
 from jaxcpp.fleet.pack import Bucket, Shape
@@ -18,6 +18,7 @@ from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.whole import Lane, issue_whole
 from jaxcpp.mechanism.contract import Contract
 from jaxcpp.mechanism.status_quo import StatusQuo
+from jaxcpp.transport import kernels
 
 ENTRIES = 400_000
 """Lane entries (public times private nodes) of a batch: enough to keep the cores busy, few enough to
@@ -111,29 +112,50 @@ def _confirmed(bucket: Bucket, quo: StatusQuo, size: int, tolerance: np.ndarray,
 
 
 def _consensus(bucket: Bucket, prepared: Prepared, size: int, settings: Settings, on_lanes: OnLanes) -> Outcome:
-    """Turn after turn on the first `size` contracts that still need one."""
+    """Every contract's consensus; one that the native search leaves uncertified is taken up by its twin."""
+    everyone = np.arange(len(bucket.contract))
+    if settings.method != "newton" or not kernels.usable(bucket.lanes.demand):
+        return _turns(bucket, prepared, everyone, size, "turn", settings, on_lanes)
+    outcome = _turns(bucket, prepared, everyone, size, "search", settings, on_lanes)
+    left = np.flatnonzero(~outcome.certified(settings.tolerance) & (outcome.missing <= FEASIBLE))
+    if len(left):
+        again = _turns(bucket, prepared, left, size, "turn", settings, lambda *_: None)
+        _put(outcome, again, left)
+    return outcome
+
+
+def _turns(
+    bucket: Bucket, prepared: Prepared, chosen: Index, size: int, step: str, settings: Settings, on_lanes: OnLanes
+) -> Outcome:
+    """Turn after turn on the first `size` of the chosen contracts that still need one."""
     method = METHODS[settings.method]
-    limit = method.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds
+    limit = np.asarray(method.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds, np.int32)
     tolerance = np.asarray(settings.tolerance)
-    states = jax.tree.map(np.array, prepared.state)
-    waiting = np.arange(len(bucket.contract))
+    static = (settings.method,) if step == "turn" else ()
+    lanes = rows(bucket.lanes, chosen)
+    states = jax.tree.map(lambda leaf: np.array(leaf[chosen]), prepared.state)
+    waiting = np.arange(len(chosen))
     outcomes: Any = None
     while len(waiting):
         now = waiting[:size]
         index = np.resize(now, size) if len(now) < size else now
-        state, outcome = PROGRAMS("turn", *rows((bucket.lanes, states), index), tolerance, static=(settings.method,))
+        state, outcome = PROGRAMS(step, *rows((lanes, states), index), tolerance, limit, static=static)
         if outcomes is None:
-            outcomes = jax.tree.map(lambda leaf: np.zeros((len(bucket.contract), *leaf.shape[1:]), leaf.dtype), outcome)
+            outcomes = jax.tree.map(lambda leaf: np.zeros((len(chosen), *leaf.shape[1:]), leaf.dtype), outcome)
         _put(states, state, now)
         _put(outcomes, outcome, now)
         ended = np.asarray(method.finished(rows(state, slice(0, len(now))), limit))
         waiting = np.concatenate([now[~ended], waiting[size:]])
         if ended.any():
-            last = rows(outcomes, now[ended])
-            relative = last.gap / np.maximum(last.spend, 1e-6)
-            certified = np.asarray(last.certified(settings.tolerance))
-            on_lanes(int(ended.sum()), int(certified.sum()), float(np.max(np.where(certified, relative, 0.0), initial=0.0)))
+            _tell(rows(outcomes, now[ended]), settings.tolerance, on_lanes)
     return outcomes
+
+
+def _tell(ended: Outcome, tolerance: float, on_lanes: OnLanes) -> None:
+    """Report contracts whose search is over."""
+    certified = np.asarray(ended.certified(tolerance))
+    relative = np.where(certified, ended.gap / np.maximum(ended.spend, 1e-6), 0.0)
+    on_lanes(len(certified), int(certified.sum()), float(np.max(relative, initial=0.0)))
 
 
 def _put(into: Any, batch: Any, index: Index) -> None:

@@ -12,12 +12,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxcpp.agents.retailer import Retailer
 from jaxcpp.agents.supplier import Supplier
 from jaxcpp.agents.terms import Terms
 from jaxcpp.agents.transport_agent import TransportAgent
+from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.consensus.solve import METHODS
 from jaxcpp.fleet.pack import Lanes
@@ -25,7 +26,7 @@ from jaxcpp.mechanism import status_quo as quo
 from jaxcpp.mechanism.contract import Contract, offer
 from jaxcpp.mechanism.fees import AdditiveFee
 from jaxcpp.mechanism.terms import frame
-from jaxcpp.transport import living
+from jaxcpp.transport import kernels, living
 from jaxcpp.transport.rounding import Flows
 
 jax.tree_util.register_dataclass(
@@ -88,10 +89,27 @@ def in_part(whole: bool, lane: Lanes, order: quo.Order, tolerance: Money) -> quo
     return quo.in_part(retailer.agent(terms), vendor, terms, order, tolerance, jnp.zeros((), bool), whole)
 
 
-def turn(method: str, lane: Lanes, state: Any, tolerance: Money) -> tuple[Any, Outcome]:
-    """A few rounds of consensus and a certificate."""
+def turn(
+    method: str, lane: Lanes, state: Any, tolerance: Money, limit: Int[Array, ""]
+) -> tuple[Any, Outcome]:
+    """A few rounds of consensus and a certificate; the caller minds the limit of rounds."""
+    del limit
     retailer, vendor, terms = parties(lane)
     return METHODS[method].turn(retailer.agent(terms), vendor.agent(terms), state, tolerance)
+
+
+def search(lane: Lanes, state: Any, tolerance: Money, limit: Int[Array, ""]) -> tuple[Any, Outcome]:
+    """A whole path of price Newton by the native kernel, and a certificate.
+
+    The platform runs both parties here, so the kernel may see both sides; what it finds is judged by
+    the parties' own answers, as in `turn`.
+    """
+    retailer, vendor, terms = parties(lane)
+    buys, ships = retailer.agent(terms), vendor.agent(terms)
+    state = kernels.follow_joint(
+        buys.side, ships.side, buys.lost_margin, ships.unit_margin, state, tolerance, limit
+    )
+    return newton.certify(buys, ships, state, tolerance)
 
 
 def flows(lane: Lanes, plan: Array, tolerance: Money) -> tuple[Array, Array]:
@@ -122,7 +140,8 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "prepare": (prepare, (0, None)),
     "fill": (fill, (0, 0, 0, 0, 0, None)),
     "in_part": (in_part, (0, 0, None)),
-    "turn": (turn, (0, 0, None)),
+    "turn": (turn, (0, 0, None, None)),
+    "search": (search, (0, 0, None, None)),
     "flows": (flows, (0, 0, None)),
     "private": (private, (0, 0, 0, 0)),
     "conclude": (conclude, (0, 0, 0, 0, None, None)),

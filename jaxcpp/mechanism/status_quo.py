@@ -16,7 +16,7 @@ from jaxcpp.agents.supplier import Supplier
 from jaxcpp.agents.terms import Terms
 from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus.outcome import FEASIBLE
-from jaxcpp.transport import living, path
+from jaxcpp.transport import living
 from jaxcpp.transport.side import Side
 
 WHOLE = 1e-6
@@ -118,7 +118,7 @@ def filling(
     The cost has the margin of what is shipped netted out.
     """
     side = supplier.filling(terms, order, terms.ceiling)
-    bracket = _follow(side, tolerance, jnp.zeros((), bool))
+    bracket = living.cheapest(side, jnp.zeros_like(side.stock), tolerance)
     unfilled = bracket.flows.outside
     penalty = jnp.vdot(side.outside, unfilled)
     earned = supplier.margin / terms.money * jnp.sum(order / terms.volume - unfilled)
@@ -141,7 +141,7 @@ def confirmed_part(
     """
     margin = jnp.maximum(supplier.margin, 0.0)
     side = supplier.filling(terms, order, margin)
-    bracket = _follow(side, tolerance, skip)
+    bracket = living.follow(side, jnp.zeros_like(side.stock), tolerance, skip)
     lines, unfilled = order / terms.volume, bracket.flows.outside
     lower = bracket.lower - supplier.margin / terms.money * jnp.sum(lines)
     spend = bracket.upper - jnp.vdot(side.outside, unfilled)
@@ -152,15 +152,6 @@ def confirmed_part(
         spend, unfilled = jnp.vdot(jnp.sum(costs, axis=0), kept), lines - filled
     earned = supplier.margin / terms.money * jnp.sum(lines - unfilled)
     return Cost(jnp.minimum(lower, spend - earned), spend - earned, spend), unfilled
-
-
-def _follow(side: Side, tolerance: Float[Array, ""], skip: Bool[Array, ""]) -> living.Bracket:
-    plan = jnp.zeros_like(side.stock)
-    side = living.closed_where_idle(side, plan)
-    begun = living.begin(side, plan)
-    begun = eqx.tree_at(lambda s: s.done, begun, skip)
-    ended = path.follow(living.evaluate(side, plan), begun, tolerance, living.MAX_ROUNDS)
-    return living.conclude(side, plan, ended)
 
 
 def in_part(
@@ -175,10 +166,7 @@ def in_part(
     """The status quo where capacity does not allow the whole order."""
     cost, unfilled = confirmed_part(supplier, terms, order.plan * terms.volume, tolerance, skip, whole)
     plan = jnp.maximum(order.plan - unfilled, 0.0)
-    side = living.closed_where_idle(agent.side, plan)
-    begun = eqx.tree_at(lambda s: s.done, living.begin(side, plan), skip)
-    ended = path.follow(living.evaluate(side, plan), begun, tolerance, living.MAX_ROUNDS)
-    bracket = living.conclude(side, plan, ended)
+    bracket = living.follow(agent.side, plan, tolerance, skip)
     lives = agent.account(bracket.flows, plan)
     retailer = Cost(bracket.lower, bracket.upper, lives.spend)
     unmet = lives.unmet + jnp.sum(bracket.flows.short)

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcpp.transport import path, rounding, sinkhorn
+from jaxcpp.transport import kernels, path, rounding, sinkhorn
 from jaxcpp.transport.side import Side, answer, bound, split
 
 MAX_ROUNDS = 150
@@ -72,6 +72,17 @@ def closed_where_idle(side: Side, plan: Float[Array, " n"]) -> Side:
 
 def cheapest(side: Side, plan: Float[Array, " n"], tolerance: Float[Array, ""]) -> Bracket:
     """The cheapest way to live with `plan`, to a bracket of `tolerance` times its cost."""
+    return follow(side, plan, tolerance, jnp.zeros((), bool))
+
+
+def follow(
+    side: Side, plan: Float[Array, " n"], tolerance: Float[Array, ""], skip: Bool[Array, ""]
+) -> Bracket:
+    """As `cheapest`; where `skip`, no more than a first guess, at no cost."""
     side = closed_where_idle(side, plan)
-    ended = path.follow(evaluate(side, plan), begin(side, plan), tolerance, MAX_ROUNDS)
+    begun = eqx.tree_at(lambda s: s.done, begin(side, plan), skip)
+    if kernels.usable(plan):
+        ended = kernels.follow_living(side, plan, begun, tolerance, MAX_ROUNDS)
+    else:
+        ended = path.follow(evaluate(side, plan), begun, tolerance, MAX_ROUNDS)
     return conclude(side, plan, ended)

@@ -59,25 +59,32 @@ def settle(side: Side, part: Split, plan: Float[Array, " n"]) -> Flows:
 def _filled(
     side: Side, flow: Float[Array, "n m"], outside: Float[Array, " m"], plan: Float[Array, " n"]
 ) -> Float[Array, "n m"]:
-    """Add the flow that is missing, in four stages of a few passes each.
+    """Add the flow that is missing, in five stages of a few passes each.
 
     What the plan still holds goes first to the private nodes that were scaled down, on lanes in
-    use, then on any open lane; then stock serves what they still want; last, what the plan still
-    holds displaces outside options.
+    use, then on any open lane; then stock serves what they still want; then what the plan still
+    holds displaces outside options. Last, private nodes that need nothing (units left over) give
+    way to those that still want some.
     """
-    used, open_lane = flow > 0.0, jnp.isfinite(side.cost)
+    used, open_lane, needless = flow > 0.0, jnp.isfinite(side.cost), side.outside == 0.0
 
     def one(step: Int[Array, ""], now: Float[Array, "n m"]) -> Float[Array, "n m"]:
         stage = step // PASSES
-        served = jnp.sum(now, axis=0)
-        room = jnp.maximum(jnp.where(stage == 2, plan + side.stock, plan) - jnp.sum(now, axis=1), 0.0)
-        wanting = jnp.maximum(side.mass - served - jnp.where(stage == 3, 0.0, outside), 0.0)
+        yields = (stage == 4) & needless
+        firm = jnp.where(yields[None, :], 0.0, now)
+        most = jnp.where((stage == 2) | (stage == 4), plan + side.stock, plan)
+        room = jnp.maximum(most - jnp.sum(firm, axis=1), 0.0)
+        wanting = side.mass - jnp.sum(firm, axis=0) - jnp.where(stage == 3, 0.0, outside)
+        wanting = jnp.where(yields, 0.0, jnp.maximum(wanting, 0.0))
         appeal = jnp.where(jnp.where(stage == 0, used, open_lane), wanting[None, :], 0.0)
         added = appeal * _ratio(room, jnp.sum(appeal, axis=1))[:, None]
         arriving = jnp.sum(added, axis=0)
-        return now + added * jnp.where(arriving > wanting, _ratio(wanting, arriving), 1.0)[None, :]
+        firm = firm + added * jnp.where(arriving > wanting, _ratio(wanting, arriving), 1.0)[None, :]
+        spare = now - jnp.where(yields[None, :], 0.0, now)
+        left, fits = jnp.sum(spare, axis=1), most - jnp.sum(firm, axis=1)
+        return firm + spare * jnp.where(left > fits, _ratio(jnp.maximum(fits, 0.0), left), 1.0)[:, None]
 
-    return jax.lax.fori_loop(0, 4 * PASSES, one, flow)
+    return jax.lax.fori_loop(0, 5 * PASSES, one, flow)
 
 
 def _ratio(part: Float[Array, " k"], whole: Float[Array, " k"]) -> Float[Array, " k"]:

@@ -22,13 +22,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "src"
 LIBRARY = HERE / "libjaxcpp_kernels.so"
-REASON = HERE / "not_built.txt"
+REASON = HERE / "build_status.txt"
 COMPILERS = ("g++", "clang++", "c++")
 PATIENCE = 300.0  # seconds for one compilation
 
 # No -march=native: a copy of the core for each level, chosen at run time. No -ffast-math: the
 # kernels meet infinities and must treat them as such.
-COMMON = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=fast", "-fno-math-errno", "-DNDEBUG")
+COMMON = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=fast", "-fno-math-errno")
 CORE = ("-fno-exceptions", "-fno-rtti")
 LEVELS = {"v1": (), "v3": ("-march=x86-64-v3",), "v4": ("-march=x86-64-v4",)}
 """Copies of the core, by x86-64 level; other processors get the first alone."""
@@ -78,6 +78,11 @@ def levels() -> dict[str, tuple[str, ...]]:
     return {"v1": ()}
 
 
+def defines(level: str) -> list[str]:
+    """What tells `core.cpp` which copy it is; the first also counts scratch memory for all."""
+    return [f"-DJAXCPP_LEVEL={level}"] + (["-DJAXCPP_COUNTS_SCRATCH"] if level == "v1" else [])
+
+
 def build(library: Path = LIBRARY) -> Path:
     """Compile and link the kernels; the library appears all at once or not at all.
 
@@ -89,7 +94,7 @@ def build(library: Path = LIBRARY) -> Path:
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         out = Path(folder)
         jobs = [
-            [*COMMON, *CORE, *options, f"-DJAXCPP_LEVEL={level}", *_once(level), "core.cpp", f"core_{level}.o"]
+            [*COMMON, *CORE, *options, *defines(level), "core.cpp", f"core_{level}.o"]
             for level, options in copies.items()
         ]
         jobs += [[*COMMON, *flags, name, f"{name}.o"] for name in ("batch.cpp", "ffi.cpp")]
@@ -111,10 +116,6 @@ def build_or_explain(library: Path = LIBRARY) -> bool:
         REASON.write_text(f"{error}\n")
         return False
     return True
-
-
-def _once(level: str) -> list[str]:
-    return ["-DJAXCPP_COUNTS_SCRATCH"] if level == "v1" else []
 
 
 def _compile(command: list[str], job: list[str], out: Path) -> None:

@@ -30,7 +30,7 @@ def _open() -> ctypes.CDLL | str:
 
 
 def available() -> bool:
-    """Can the kernels be called here?"""
+    """Whether the kernels can be called here."""
     return why_not() == ""
 
 

@@ -99,6 +99,7 @@ def _follow(
 ) -> Path:
     import jax
     import jax.numpy as jnp
+    import numpy as np
 
     register()
     begin = _real("start", start)
@@ -130,7 +131,8 @@ def _follow(
         jax.ShapeDtypeStruct(batch, jnp.int32),
         jax.ShapeDtypeStruct(batch, jnp.bool_),
     )
-    return Path(*jax.ffi.ffi_call(TARGET, results, vmap_method="broadcast_all")(*operands, threads=_int64(threads)))
+    call = jax.ffi.ffi_call(TARGET, results, vmap_method="broadcast_all")
+    return Path(*call(*operands, threads=np.int64(threads)))
 
 
 def _side(name: str, side: Side, batch: tuple[int, ...], nodes: int) -> list[Any]:
@@ -172,9 +174,3 @@ def _real(name: str, value: ArrayLike) -> Any:
     if array.dtype != jnp.float64:
         raise TypeError(f"{name} must be float64; got {array.dtype}")
     return array
-
-
-def _int64(value: int) -> Any:
-    import numpy as np
-
-    return np.int64(value)

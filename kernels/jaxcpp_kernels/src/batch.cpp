@@ -102,7 +102,7 @@ void solve_one(const Batch& batch, int64_t index, void* scratch) {
   problem.max_rounds = batch.max_rounds[index];
   Result result;
   result.price = batch.price + index * batch.nodes;
-  follow_path()(problem, Recipe(), scratch, &result);
+  follow_path()(problem, scratch, &result);
   batch.out_epsilon[index] = result.epsilon;
   batch.gap[index] = result.gap;
   batch.rounds[index] = result.rounds;

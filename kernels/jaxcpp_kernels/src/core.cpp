@@ -6,11 +6,11 @@
 
 namespace jaxcpp {
 
-void JAXCPP_NAME(JAXCPP_LEVEL)(const Problem& problem, const Recipe& recipe, void* scratch, Result* result) {
+void JAXCPP_NAME(JAXCPP_LEVEL)(const Problem& problem, void* scratch, Result* result) {
   Path path;
   Arena arena{static_cast<char*>(scratch), 0};
   lay_out(&path, &arena, problem.nodes, problem.retailer.columns, problem.supplier.columns);
-  follow_one(problem, recipe, &path, result);
+  follow_one(problem, &path, result);
 }
 
 #ifdef JAXCPP_COUNTS_SCRATCH

@@ -42,24 +42,12 @@ struct Result {
   bool done = false;
 };
 
-// The recipe's constants; jaxcpp/transport/path.py has the same.
-struct Recipe {
-  double shrink = 0.5;         // epsilon from one stage to the next
-  double leave_stage = 0.2;    // imbalance (mass 1) below which a stage is left
-  double clip = 3.0;           // longest Newton step, in epsilon, unless longer ones prove good
-  double armijo = 1e-4;
-  double repair_price = 3.0;   // what moving one unit of imbalance is expected to cost
-  double enough = 0.8;         // of the target: what is proven below this needs no smaller epsilon
-  double aim = 0.5;            // of the target: what the last epsilon is chosen for
-  int stalled = 8;             // rejected moves in a row after which rounding error is all that is left
-};
-
 // Bytes of scratch memory that one problem of these shapes needs, or 0 where it is beyond all bounds.
 size_t scratch_bytes(int64_t nodes, int64_t retailer_columns, int64_t supplier_columns);
 
 // Follow one path. Reads and writes nothing but its arguments; never fails: what cannot be solved
 // comes back with `done` false. One copy for each instruction set.
-typedef void FollowPath(const Problem&, const Recipe&, void* scratch, Result*);
+typedef void FollowPath(const Problem&, void* scratch, Result*);
 FollowPath follow_path_v1, follow_path_v3, follow_path_v4;
 
 }  // namespace jaxcpp

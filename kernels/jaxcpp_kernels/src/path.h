@@ -27,7 +27,17 @@ struct Progress {
   int rejected;   // in a row
 };
 
-constexpr double kLeastSpend = 1e-6;
+constexpr double kShrink = 0.5;        // epsilon from one stage to the next
+constexpr double kLeaveStage = 0.2;    // imbalance (mass 1) below which a stage may be left
+constexpr double kClip = 3.0;          // longest Newton step, in epsilon, until longer ones have proved good
+constexpr double kArmijo = 1e-4;
+constexpr double kCut = 0.25;          // of a move that was rejected
+constexpr double kRepairPrice = 3.0;   // what moving one unit of imbalance is expected to cost
+constexpr double kEnough = 0.8;        // of the target: proven to this, epsilon need not fall
+constexpr double kAim = 0.5;           // of the target: what the last epsilon is chosen for
+constexpr double kLeastSpend = 1e-6;   // what the tolerance is relative to, at least
+constexpr double kPrecision = 0x1p-52;
+constexpr int kStalled = 8;            // rejections in a row after which rounding error is all that is left
 
 inline void lay_out(Path* self, Arena* arena, int64_t nodes, int64_t retailer_columns, int64_t supplier_columns) {
   lay_out(&self->retailer, arena, retailer_columns, nodes);
@@ -80,44 +90,44 @@ inline void direct(Path* self, double epsilon) {
   solve(self->slope, self->step, self->tangent);
 }
 
-// A rejected move, price and epsilon alike, is cut to a quarter.
-inline void cut(Path* self, const Recipe& recipe, Progress* at) {
+// A rejected move, price and epsilon alike, is cut.
+inline void cut(Path* self, Progress* at) {
   for (int i = 0; i < self->n; ++i) {
-    self->move[i] *= 0.25;
+    self->move[i] *= kCut;
     self->trial[i] = self->price[i] + self->move[i];
   }
-  at->trial_epsilon = at->epsilon + 0.25 * (at->trial_epsilon - at->epsilon);
-  at->rise *= 0.25;
-  at->radius = most(recipe.clip, 0.25 * at->radius);
+  at->trial_epsilon = at->epsilon + kCut * (at->trial_epsilon - at->epsilon);
+  at->rise *= kCut;
+  at->radius = most(kClip, kCut * at->radius);
 }
 
 // Clipped steps that rise as promised may be longer: a part of the network that hardly trades with
 // the rest moves as one, and has far to go.
-inline void adapt_radius(const Recipe& recipe, double value, Progress* at) {
+inline void adapt_radius(double value, Progress* at) {
   const double kept = (value - at->value) / at->rise;
   if (!at->clipped)
-    at->radius = recipe.clip;
+    at->radius = kClip;
   else if (kept > 0.7)
     at->radius *= 2.0;
   else if (kept < 0.3)
-    at->radius = most(recipe.clip, 0.5 * at->radius);
+    at->radius = most(kClip, 0.5 * at->radius);
 }
 
 // One round: look at the trial, accept or reject it, choose the next. False where there is no way on.
-inline bool advance(Path* self, const Problem& problem, const Recipe& recipe, Progress* at, Result* result) {
+inline bool advance(Path* self, const Problem& problem, Progress* at, Result* result) {
   const int n = self->n;
   double imbalance;
   const Totals seen = look(self, at->trial_epsilon, &imbalance);
   ++result->rounds;
     if (!finite(seen.value) && !at->moved) return false;
   // A rise below rounding error must not be mistaken for a fall. Lowering epsilon alone raises the value.
-  const double noise = 8.0 * 0x1p-52 * (1.0 + __builtin_fabs(at->value));
-  if (at->moved && !(seen.value >= at->value + recipe.armijo * at->rise - noise)) {
-    cut(self, recipe, at);
-    result->done = ++at->rejected >= recipe.stalled;
+  const double noise = 8.0 * kPrecision * (1.0 + __builtin_fabs(at->value));
+  if (at->moved && !(seen.value >= at->value + kArmijo * at->rise - noise)) {
+    cut(self, at);
+    result->done = ++at->rejected >= kStalled;
     return !result->done;
   }
-  if (at->moved) adapt_radius(recipe, seen.value, at);
+  if (at->moved) adapt_radius(seen.value, at);
   memcpy(self->price, self->trial, sizeof(double) * self->stride);
   at->epsilon = at->trial_epsilon;
   at->value = seen.value;
@@ -125,7 +135,7 @@ inline bool advance(Path* self, const Problem& problem, const Recipe& recipe, Pr
   at->moved = true;
   const double proven = seen.value + seen.bias - seen.bound;
   const double target = problem.strict * problem.tolerance * most(seen.spend, kLeastSpend);
-  result->gap = proven + recipe.repair_price * imbalance;
+  result->gap = proven + kRepairPrice * imbalance;
   result->done = result->gap <= target;
   if (result->done) return false;
   direct(self, at->epsilon);
@@ -135,12 +145,12 @@ inline bool advance(Path* self, const Problem& problem, const Recipe& recipe, Pr
     sum += self->step[i] + self->tangent[i];
   }
   if (!finite(sum)) return false;
-  const bool enough = proven <= recipe.enough * target || at->epsilon <= 64.0 * 0x1p-52;
-  const bool lower = !enough && imbalance < recipe.leave_stage && longest <= recipe.clip * at->epsilon;
+  const bool enough = proven <= kEnough * target || at->epsilon <= 64.0 * kPrecision;
+  const bool lower = !enough && imbalance < kLeaveStage && longest <= kClip * at->epsilon;
   at->clipped = longest > at->radius * at->epsilon;
   const double scale = at->clipped ? at->radius * at->epsilon / longest : 1.0;
   // The bias, nearly all of what is proven, falls with epsilon: go no further than needed.
-  at->trial_epsilon = lower ? at->epsilon * most(recipe.shrink, recipe.aim * target / proven) : at->epsilon;
+  at->trial_epsilon = lower ? at->epsilon * most(kShrink, kAim * target / proven) : at->epsilon;
   at->rise = 0.0;
   for (int i = 0; i < n; ++i) {
     const double step = self->step[i] * scale;
@@ -155,14 +165,14 @@ inline bool advance(Path* self, const Problem& problem, const Recipe& recipe, Pr
   return true;
 }
 
-inline void follow(Path* self, const Problem& problem, const Recipe& recipe, Result* result) {
+inline void follow(Path* self, const Problem& problem, Result* result) {
   Progress at;
   at.epsilon = at.trial_epsilon = problem.epsilon;
   at.value = at.rise = 0.0;
-  at.radius = recipe.clip;
+  at.radius = kClip;
   at.moved = at.clipped = false;
   at.rejected = 0;
-  while (result->rounds < problem.max_rounds && advance(self, problem, recipe, &at, result)) {
+  while (result->rounds < problem.max_rounds && advance(self, problem, &at, result)) {
   }
   result->epsilon = at.epsilon;
 }
@@ -175,7 +185,7 @@ inline bool sound(const Problem& problem) {
   return sound(problem.retailer, problem.nodes) && (problem.plan || sound(problem.supplier, problem.nodes));
 }
 
-inline void follow_one(const Problem& problem, const Recipe& recipe, Path* self, Result* result) {
+inline void follow_one(const Problem& problem, Path* self, Result* result) {
   const int64_t nodes = problem.nodes;
   memcpy(result->price, problem.start, sizeof(double) * nodes);
   result->epsilon = problem.epsilon;
@@ -202,7 +212,7 @@ inline void follow_one(const Problem& problem, const Recipe& recipe, Path* self,
     self->price[i] = self->trial[i];
     self->move[i] = 0.0;
   }
-  follow(self, problem, recipe, result);
+  follow(self, problem, result);
   for (int i = 0; i < n; ++i) result->price[self->nodes[i]] = self->price[i];
 }
 

@@ -1,0 +1,95 @@
+"""The one door to the native kernels: who may pass, and what goes through it.
+
+The kernels search for a price much faster than XLA's batches do on a CPU, because they can skip
+what carries nothing. They are not trusted: every plan that comes of their price is rounded and
+certified by the same code as one of `path.follow`, which serves wherever the door is shut.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxcpp.transport.path import FORCED, PathState
+from jaxcpp.transport.side import Side
+
+SWITCH = "JAXCPP_KERNELS"
+"""Environment variable: `off` keeps the door shut."""
+
+
+@functools.cache
+def shut() -> str:
+    """Why the kernels are not used, in one sentence; empty where they are."""
+    if os.environ.get(SWITCH, "on").lower() in {"off", "0", "false"}:
+        return f"{SWITCH} is off"
+    if importlib.util.find_spec("jaxcpp_kernels") is None:
+        return "the package jaxcpp_kernels is not installed"
+    if jax.default_backend() != "cpu":
+        return f"they run on a CPU, and this is {jax.default_backend()}"
+    import jaxcpp_kernels
+
+    return jaxcpp_kernels.why_not()
+
+
+def usable(like: Any) -> bool:
+    """May problems with numbers like these go through the door?"""
+    return like.dtype == jnp.float64 and not shut()
+
+
+def follow_living(
+    side: Side, plan: Float[Array, " n"], state: PathState, tolerance: Float[Array, ""], max_rounds: int
+) -> PathState:
+    """The twin of `path.follow` on `living.evaluate`."""
+    import jaxcpp_kernels as native
+
+    found = native.solve_living(
+        _private(side), plan, state.price, epsilon=state.epsilon, tolerance=tolerance, strict=state.strict,
+        max_rounds=jnp.where(state.done, 0, max_rounds - state.rounds).astype(jnp.int32),
+    )  # fmt: skip
+    return _merged(state, found, state.done)
+
+
+def follow_joint(
+    retailer: Side,
+    supplier: Side,
+    lost_margin: Float[Array, " m"],
+    unit_margin: Float[Array, ""],
+    state: PathState,
+    tolerance: Float[Array, ""],
+    max_rounds: Int[Array, ""],
+) -> PathState:
+    """The twin of `path.follow` on the sum of both sides, the second at the negative price."""
+    import jaxcpp_kernels as native
+
+    found = native.solve_path(
+        _private(retailer)._replace(lost_margin=lost_margin),
+        _private(supplier)._replace(unit_margin=unit_margin),
+        state.price, epsilon=state.epsilon, tolerance=tolerance, strict=state.strict,
+        max_rounds=jnp.where(state.done, 0, max_rounds - state.rounds).astype(jnp.int32),
+    )  # fmt: skip
+    return _merged(state, found, state.done)
+
+
+def _private(side: Side):  # type: ignore[no-untyped-def]  # a type of the optional package
+    import jaxcpp_kernels as native
+
+    return native.Side(side.cost, side.mass, side.outside, side.stock)
+
+
+def _merged(state: PathState, found, done: Bool[Array, ""]) -> PathState:  # type: ignore[no-untyped-def]
+    """The state a path would be left in that ended where the kernel did."""
+    return eqx.tree_at(
+        lambda s: (s.price, s.trial, s.epsilon, s.gap, s.rounds, s.done, s.mode),
+        state,
+        (
+            found.price, found.price, found.epsilon, found.gap,
+            state.rounds + found.rounds, done | found.done, jnp.full_like(state.mode, FORCED),
+        ),
+    )  # fmt: skip
