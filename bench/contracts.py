@@ -27,6 +27,7 @@ from bench.peers.answers import Answer
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"
+BATCHES = {"S": 1024, "M": 512, "L": 64, "W": 16}
 ROUNDING = 1e-8  # what an "exact" cost may miss by in double precision and default tolerances
 
 
@@ -110,12 +111,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.contracts", description=__doc__)
     parser.add_argument("--size", choices=sorted(CASES), default="M")
-    parser.add_argument("--batch", type=int, default=64, help="contracts")
+    parser.add_argument("--batch", type=int, help="contracts (default: by size)")
     parser.add_argument("--tolerance", type=float, default=1e-6, help="relative cost difference allowed")
     parser.add_argument("--repeats", type=int, default=3, help="timed repetitions; the median counts")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peers", default=",".join(PEERS), help="which, separated by commas")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.batch = options.batch or BATCHES[options.size]
+    return options
 
 
 def _row(name: str, answer: Answer, contracts: int, reached: float) -> dict[str, Any]:

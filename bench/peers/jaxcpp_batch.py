@@ -11,7 +11,6 @@ import importlib.metadata
 import os
 import statistics
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -20,34 +19,31 @@ import numpy as np
 import jaxcpp
 from bench.cases import Instances
 from bench.peers.answers import Answer, main
-from bench.peers.pool import cores
-from jaxcpp.fleet.batch import Solved, solve_bucket
+from jaxcpp.fleet.batch import solve_bucket
 from jaxcpp.fleet.pack import Bucket, Lanes, Shape
 from jaxcpp.fleet.settings import Settings
 
 
 def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
-    """All contracts on JAX's first device, in float64; on a CPU one bucket a core, side by side."""
+    """All contracts on JAX's first device, in float64, as one bucket of the main job."""
     config: Any = jax.config
     config.update("jax_enable_x64", True)
     os.environ.setdefault("PJRT_NPROC", "1")  # as the main job does: see jaxcpp.cli.backend
     device = jax.devices()[0]
-    workers = min(cores(), len(instances)) if device.platform == "cpu" else 1
     settings = Settings(tolerance=tolerance)
     seconds: dict[str, list[float]] = {"build": [], "solve": []}
     started = time.perf_counter()
-    solved = _solve(_buckets(instances, workers), settings, workers)
+    solve_bucket(_bucket(instances), settings, _silent)
     first = time.perf_counter() - started
     for _ in range(repeats):
         started = time.perf_counter()
-        buckets = _buckets(instances, workers)
+        bucket = _bucket(instances)
         seconds["build"].append(time.perf_counter() - started)
         started = time.perf_counter()
-        solved = _solve(buckets, settings, workers)
+        contracts = solve_bucket(bucket, settings, _silent).contract
         seconds["solve"].append(time.perf_counter() - started)
-    contracts = [part.contract for part in solved]
-    costs = np.concatenate([c.retailer.cost_plan + c.supplier.cost_plan for c in contracts])
-    gaps = np.concatenate([c.certificate.efficiency_gap for c in contracts])
+    costs = np.asarray(contracts.retailer.cost_plan + contracts.supplier.cost_plan)
+    gaps = np.asarray(contracts.certificate.efficiency_gap)
     return Answer(
         costs.tolist(),
         **seconds,
@@ -64,16 +60,12 @@ def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
     )
 
 
-def _solve(buckets: list[Bucket], settings: Settings, workers: int) -> list[Solved]:
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(lambda bucket: solve_bucket(bucket, settings, lambda *_: None), buckets))
+def _silent(done: int, certified: int, worst: float) -> None:
+    """Nobody watches the progress of a benchmark."""
 
 
-def _buckets(instances: Instances, workers: int) -> list[Bucket]:
-    """The contracts as packed lanes, in as many parts as there are workers.
-
-    Margins do not matter: all demand is met.
-    """
+def _bucket(instances: Instances) -> Bucket:
+    """The contracts as packed lanes. Margins do not matter: all demand is met."""
     case, count = instances.case, len(instances)
     weeks = case.weeks
     shape = Shape(case.inbound, weeks, case.regions * weeks, case.sources, stocked=False)
@@ -91,17 +83,7 @@ def _buckets(instances: Instances, workers: int) -> list[Bucket]:
         scale=np.median(np.concatenate(both, axis=1), axis=1),
     )
     nowhere = np.full((count, 1), -1, np.int32)  # the lanes come from no fleet
-    return [
-        Bucket(
-            shape,
-            contract=part,
-            lanes=jax.tree.map(lambda leaf, part=part: leaf[part], lanes),
-            nodes=nowhere[part],
-            region=nowhere[part],
-            source=nowhere[part],
-        )
-        for part in np.array_split(np.arange(count), workers)
-    ]
+    return Bucket(shape, np.arange(count), lanes, nodes=nowhere, region=nowhere, source=nowhere)
 
 
 if __name__ == "__main__":

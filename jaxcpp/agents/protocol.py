@@ -46,9 +46,12 @@ class ProximalAgent(Protocol[State]):
     """Answers `argmax_x u(x) - price @ x - rho/2 |x - proposal|^2`.
 
     `epsilon` is the smoothing and `accuracy` [units] the error the coordinator can live with; an
-    exact agent ignores both. `memory` is the agent's own warm start, opaque to the coordinator."""
+    exact agent ignores both. `memory` is the agent's own warm start, opaque to the coordinator.
+    """
 
-    def memory(self, price: Float[Array, " n"]) -> State: ...
+    def memory(self, price: Float[Array, " n"]) -> State:
+        """A start for `best_response`, near the answer to `price` [currency / unit]."""
+        ...
 
     def best_response(
         self,
@@ -58,31 +61,41 @@ class ProximalAgent(Protocol[State]):
         epsilon: Float[Array, ""],
         memory: State,
         accuracy: Float[Array, ""],
-    ) -> tuple[Float[Array, " n"], State]: ...
+    ) -> tuple[Float[Array, " n"], State]:
+        """The best plan [units] at a price, held near a proposal, and the memory to come back with."""
+        ...
 
 
 class PriceAgent(Protocol):
     """Answers a price alone: `max_x u(x) - price @ x`, exactly, as a bound on its cost."""
 
-    def bound(self, price: Float[Array, " n"]) -> Float[Array, ""]: ...
+    def bound(self, price: Float[Array, " n"]) -> Float[Array, ""]:
+        """Least cost plus `price @ x` over all plans `x` [currency]."""
+        ...
 
 
 class ValueAgent(Protocol):
     """Answers a plan: what it costs, and the marginal value of one more unit at each node."""
 
-    def value_and_gradient(
-        self, plan: Float[Array, " n"]
-    ) -> tuple[Float[Array, ""], Float[Array, " n"]]: ...
+    def value_and_gradient(self, plan: Float[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, " n"]]:
+        """Cost of living with a plan [currency], and the value of one more unit at each node."""
+        ...
 
 
 class Agent(ProximalAgent[State], PriceAgent, ValueAgent, Protocol[State]):
     """An agent on the platform: answers in all three ways, with its slope, and confirms plans."""
 
-    def quote(self) -> Float[Array, " n"]: ...
+    def quote(self) -> Float[Array, " n"]:
+        """The price at which the agent would part with its first unit at each node [currency / unit]."""
+        ...
 
-    def respond(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Response: ...
+    def respond(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Response:
+        """The smoothed best plan at a price, with value, slope and bound."""
+        ...
 
-    def propose(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Float[Array, " n"]: ...
+    def propose(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Float[Array, " n"]:
+        """A plan near the answer to a price that the agent can live with exactly [units]."""
+        ...
 
     def confirm(
         self,
@@ -90,4 +103,6 @@ class Agent(ProximalAgent[State], PriceAgent, ValueAgent, Protocol[State]):
         price: Float[Array, " n"],
         epsilon: Float[Array, ""],
         memory: State | None = None,
-    ) -> Confirmation: ...
+    ) -> Confirmation:
+        """What living with exactly `plan` costs, by flows near the answer to `price` or to `memory`."""
+        ...

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
 from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
 
 from jaxcpp.agents import weeks as time
 from jaxcpp.agents.arrays import floats
@@ -95,7 +95,9 @@ class Retailer(eqx.Module):
         Private nodes are the demand entries and, last, what is left over: a node that may take any
         delivered unit at `leftover_cost` and needs none.
         """
-        cost = time.delivery_cost(self.unit_cost, self.needed, self.weeks, self.holding_cost, self.backlog_cost)
+        cost = time.delivery_cost(
+            self.unit_cost, self.needed, self.weeks, self.holding_cost, self.backlog_cost
+        )
         stock = self._stock()
         reachable = terms.open | (stock > 0.0)
         may_be_left = jnp.isfinite(self.leftover_cost)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 from jax.typing import ArrayLike
+from jaxtyping import Array, Float
 
 from jaxcpp.agents import weeks as time
 from jaxcpp.agents.arrays import floats
@@ -32,14 +32,14 @@ class Supplier(eqx.Module):
     def __init__(
         self, unit_cost: ArrayLike, capacity: ArrayLike, margin: ArrayLike, *, holding_cost: ArrayLike = 0.0
     ) -> None:
-        cost, capacity = floats(unit_cost, capacity)
-        capacity = capacity[:, None] if capacity.ndim == 1 else capacity
-        if cost.ndim != 2 or capacity.shape[0] != cost.shape[0]:
+        cost, most = floats(unit_cost, capacity)
+        most = most[:, None] if most.ndim == 1 else most
+        if cost.ndim != 2 or most.shape[0] != cost.shape[0]:
             raise ValueError(
                 f"Supplier: unit_cost must be (source, inbound) and capacity (source,) or (source, week); "
-                f"got {cost.shape} and {capacity.shape}"
+                f"got {cost.shape} and {most.shape}"
             )
-        self.unit_cost, self.capacity = cost, capacity
+        self.unit_cost, self.capacity = cost, most
         self.margin, self.holding_cost = floats(margin, holding_cost)
 
     @property

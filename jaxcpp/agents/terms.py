@@ -23,6 +23,6 @@ class Terms(eqx.Module):
     most: Float[Array, ""]
 
 
-def finite(cost: Float[Array, "..."]) -> Float[Array, "..."]:
+def finite(cost: Float[Array, ...]) -> Float[Array, ...]:
     """Costs with missing lanes as zero, for sums and maxima."""
     return jnp.where(jnp.isfinite(cost), cost, 0.0)

@@ -77,7 +77,9 @@ class TransportAgent(eqx.Module):
     def account(self, flows: rounding.Flows, plan: Float[Array, " n"]) -> Confirmation:
         """Cost and money spent of given flows."""
         cost = rounding.cost_of(self.side, flows)
-        spend = cost - jnp.vdot(self.lost_margin, flows.outside) + self.unit_margin * jnp.sum(plan - flows.short)
+        spend = (
+            cost - jnp.vdot(self.lost_margin, flows.outside) + self.unit_margin * jnp.sum(plan - flows.short)
+        )
         return Confirmation(cost, spend, flows.short, jnp.vdot(self.must_serve, flows.outside))
 
     def value_and_gradient(self, plan: Float[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, " n"]]:

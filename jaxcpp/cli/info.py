@@ -35,6 +35,8 @@ def info(*, as_json: Json = False) -> None:
 def _facts() -> dict[str, Any]:
     import jax
 
+    from jaxcpp.transport import kernels
+
     config: Any = jax.config
     return {
         "jaxcpp": jaxcpp.__version__,
@@ -43,5 +45,6 @@ def _facts() -> dict[str, Any]:
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
         "devices": [f"{device.id}: {device.platform} {device.device_kind}" for device in jax.devices()],
         "precision": "float64" if config.jax_enable_x64 else "float32",
+        "kernels": f"not used: {kernels.shut()}" if kernels.shut() else "native",
         "cache": config.jax_compilation_cache_dir or "none",
     }

@@ -113,11 +113,12 @@ def _plan(
     backend.start(device)
     from jaxcpp.fleet.contracts import CoupledContractsError
     from jaxcpp.fleet.solve import plan_fleet
+    from jaxcpp.fleet.whole import WholeUnitsError
 
     try:
         with progress_bar(Console(stderr=True)) as on_progress:
             run = plan_fleet(fleet, settings, on_progress)
-    except CoupledContractsError as error:
+    except (CoupledContractsError, WholeUnitsError) as error:
         fail(str(error), Status.BAD_INPUT)
     info = {
         "version": jaxcpp.__version__,

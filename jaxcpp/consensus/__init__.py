@@ -1,0 +1,1 @@
+"""Who coordinates: methods that find a common plan from the agents' answers alone."""

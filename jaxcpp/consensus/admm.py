@@ -118,11 +118,17 @@ def turn(
 
     state = jax.lax.fori_loop(0, TURN, one, state)
     outcome = settle(
-        retailer, supplier, state.price, state.epsilon, state.rounds, state.plan, (state.retailer, state.supplier)
+        retailer,
+        supplier,
+        state.price,
+        state.epsilon,
+        state.rounds,
+        state.plan,
+        (state.retailer, state.supplier),
     )
     return eqx.tree_at(lambda s: s.done, state, outcome.certified(tolerance)), outcome
 
 
 def finished(state: AdmmState, max_rounds: Int[Array, ""] | int) -> Bool[Array, ""]:
-    """Is there nothing left to do: certified, or out of rounds?"""
+    """Whether there is nothing left to do: certified, or out of rounds."""
     return state.done | (state.rounds >= max_rounds)

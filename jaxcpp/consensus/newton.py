@@ -71,5 +71,5 @@ def certify(
 
 
 def finished(state: path.PathState, max_rounds: Int[Array, ""] | int) -> Bool[Array, ""]:
-    """Is there nothing left to do: certified, given up, or out of rounds?"""
+    """Whether there is nothing left to do: certified, given up, or out of rounds."""
     return state.done | (state.rounds >= max_rounds)

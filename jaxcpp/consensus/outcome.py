@@ -48,8 +48,8 @@ class Outcome(eqx.Module):
         """Chain cost of the plan: money spent by both, the base of relative tolerances."""
         return self.retailer.spend + self.supplier.spend
 
-    def certified(self, tolerance: Float[Array, ""]) -> Bool[Array, ""]:
-        """Is the plan feasible and its gap within `tolerance` of its chain cost?"""
+    def certified(self, tolerance: Float[Array, ""] | float) -> Bool[Array, ""]:
+        """Whether the plan is feasible and its gap within `tolerance` of its chain cost."""
         return (self.missing <= FEASIBLE) & (self.gap <= tolerance * jnp.maximum(self.spend, 1e-6))
 
 

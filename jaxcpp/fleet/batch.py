@@ -50,12 +50,14 @@ def lanes_per_batch(shape: Shape, settings: Settings) -> int:
     return int(2 ** np.clip(np.round(np.log2(ENTRIES / entries)), 3, 9))
 
 
-def rows(tree: Any, index: Index | slice) -> Any:
+def rows(tree: Any, index: Index | slice | int) -> Any:
     """Some lanes of a batch."""
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
-def in_batches(size: int, step: str, args: tuple[Any, ...], shared: tuple[Any, ...], static: tuple[Any, ...] = ()) -> Any:
+def in_batches(
+    size: int, step: str, args: tuple[Any, ...], shared: tuple[Any, ...], static: tuple[Any, ...] = ()
+) -> Any:
     """Run a step on all lanes, `size` at a time; the last batch is filled up with its first lane."""
     count = len(jax.tree.leaves(args)[0])
     parts = []
@@ -111,7 +113,9 @@ def _confirmed(bucket: Bucket, quo: StatusQuo, size: int, tolerance: np.ndarray,
     return jax.tree.map(put, quo, part)
 
 
-def _consensus(bucket: Bucket, prepared: Prepared, size: int, settings: Settings, on_lanes: OnLanes) -> Outcome:
+def _consensus(
+    bucket: Bucket, prepared: Prepared, size: int, settings: Settings, on_lanes: OnLanes
+) -> Outcome:
     """Every contract's consensus; one that the native search leaves uncertified is taken up by its twin."""
     everyone = np.arange(len(bucket.contract))
     if settings.method != "newton" or not kernels.usable(bucket.lanes.demand):
@@ -125,7 +129,13 @@ def _consensus(bucket: Bucket, prepared: Prepared, size: int, settings: Settings
 
 
 def _turns(
-    bucket: Bucket, prepared: Prepared, chosen: Index, size: int, step: str, settings: Settings, on_lanes: OnLanes
+    bucket: Bucket,
+    prepared: Prepared,
+    chosen: Index,
+    size: int,
+    step: str,
+    settings: Settings,
+    on_lanes: OnLanes,
 ) -> Outcome:
     """Turn after turn on the first `size` of the chosen contracts that still need one."""
     method = METHODS[settings.method]
@@ -141,7 +151,9 @@ def _turns(
         index = np.resize(now, size) if len(now) < size else now
         state, outcome = PROGRAMS(step, *rows((lanes, states), index), tolerance, limit, static=static)
         if outcomes is None:
-            outcomes = jax.tree.map(lambda leaf: np.zeros((len(chosen), *leaf.shape[1:]), leaf.dtype), outcome)
+            outcomes = jax.tree.map(
+                lambda leaf: np.zeros((len(chosen), *leaf.shape[1:]), leaf.dtype), outcome
+            )
         _put(states, state, now)
         _put(outcomes, outcome, now)
         ended = np.asarray(method.finished(rows(state, slice(0, len(now))), limit))

@@ -44,7 +44,9 @@ def contracts(fleet: Fleet) -> Contracts:
     _refuse_coupled(fleet)
     vendor = fleet.offers.vendor.astype(np.intp)
     product = fleet.offers.product.astype(np.intp)
-    ids = np.char.add(np.char.add(fleet.vendor_ids[vendor].astype(str), ":"), fleet.product_ids[product].astype(str))
+    ids = np.char.add(
+        np.char.add(fleet.vendor_ids[vendor].astype(str), ":"), fleet.product_ids[product].astype(str)
+    )
     order = np.argsort(ids, kind="stable")
     return Contracts(ids[order], order, vendor[order], product[order])
 
@@ -57,9 +59,10 @@ def _refuse_coupled(fleet: Fleet) -> None:
         source = int(fleet.sources.source[shared][0])
         vendor = int(fleet.source_vendor[source])
         problems.append(
-            f"sources: the capacity of {fleet.source_ids[source]!r} is shared by {products_of[vendor]} products of "
-            f"vendor {fleet.vendor_ids[vendor]!r} ({len(np.unique(fleet.sources.source[shared]))} such sources in "
-            f"all); give each product a capacity of its own in `product_id`"
+            f"sources: the capacity of {fleet.source_ids[source]!r} is shared by {products_of[vendor]} "
+            f"products of vendor {fleet.vendor_ids[vendor]!r} "
+            f"({len(np.unique(fleet.sources.source[shared]))} such sources in all); give each product a "
+            f"capacity of its own in `product_id`"
         )
     vendors_of = np.bincount(fleet.offers.product, minlength=len(fleet.product_ids))
     if (vendors_of > 1).any():

@@ -37,7 +37,8 @@ def shortage(fleet: Fleet, found: Contracts, packer: Packer, contract: int) -> S
     late = np.isfinite(fleet.products.backlog_cost[product])
     # Lanes as (from, to) pairs: source-week to node-week, and node-week to demand entry.
     k, i, made, due = np.nonzero(
-        np.isfinite(lane.inbound)[:, :, None, None] & (np.arange(weeks)[:, None] <= np.arange(weeks))[None, None]
+        np.isfinite(lane.inbound)[:, :, None, None]
+        & (np.arange(weeks)[:, None] <= np.arange(weeks))[None, None]
     )
     a, j, week = np.nonzero(
         np.isfinite(lane.outbound)[:, :, None]
@@ -59,7 +60,10 @@ def shortage(fleet: Fleet, found: Contracts, packer: Packer, contract: int) -> S
     demand = sp.csr_array(
         (
             np.ones(serve + entries),
-            (np.concatenate([j, np.arange(entries)]), np.concatenate([ship + np.arange(serve), size - entries + np.arange(entries)])),
+            (
+                np.concatenate([j, np.arange(entries)]),
+                np.concatenate([ship + np.arange(serve), size - entries + np.arange(entries)]),
+            ),
         ),
         shape=(entries, size),
     )
@@ -81,19 +85,24 @@ def shortage(fleet: Fleet, found: Contracts, packer: Packer, contract: int) -> S
     return Shortage(missing, _words(fleet, lane, unserved, reachable, shipped))
 
 
-def _words(fleet: Fleet, lane: Lane, unserved: Floats, reachable: np.ndarray, shipped: Floats) -> str:
+def _words(fleet: Fleet, lane: Lane, unserved: Floats, reachable: np.ndarray, shipped: np.ndarray) -> str:
     entry = int(np.argmax(unserved > SLACK * lane.demand.sum()))
     cut = np.flatnonzero((unserved > 0.0) & ~reachable)
     if len(cut):
         where = fleet.region_ids[lane.region[cut[0]]]
         return (
-            f"region {where!r} cannot be reached: no inbound node that serves it has a lane from the vendor; add an "
-            f"inbound or an outbound lane, or a lost_sale_cost ({unserved.sum():,.10g} units unserved)"
+            f"region {where!r} cannot be reached: no inbound node that serves it has a lane from the "
+            f"vendor; add an inbound or an outbound lane, or a lost_sale_cost ({unserved.sum():,.10g} units "
+            f"unserved)"
         )
     where, week = fleet.region_ids[lane.region[entry]], int(lane.week[entry])
     full = np.flatnonzero((shipped >= lane.capacity * (1.0 - 1e-9)).all(axis=1))
-    names = ", ".join(repr(str(fleet.source_ids[source])) for source in lane.source[full]) or "the vendor's sources"
+    names = (
+        ", ".join(repr(str(fleet.source_ids[source])) for source in lane.source[full])
+        or "the vendor's sources"
+    )
     return (
-        f"{unserved.sum():,.10g} of {lane.demand.sum():,.10g} units cannot be served, first in region {where!r} week "
-        f"{week}: the capacity of {names} is used up; raise capacity, allow backlog, or give a lost_sale_cost"
+        f"{unserved.sum():,.10g} of {lane.demand.sum():,.10g} units cannot be served, first in region "
+        f"{where!r} week {week}: the capacity of {names} is used up; raise capacity, allow backlog, or "
+        f"give a lost_sale_cost"
     )

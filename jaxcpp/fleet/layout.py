@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxcpp.fleet.batch import Solved, rows
 from jaxcpp.fleet.contracts import Contracts
-from jaxcpp.fleet.data import Fleet, Ints
+from jaxcpp.fleet.data import Fleet
 from jaxcpp.fleet.flows import flow_columns
 from jaxcpp.fleet.infeasible import shortage
 from jaxcpp.fleet.pack import Packer
@@ -40,7 +40,18 @@ def _flat(contract: Contract) -> dict[str, np.ndarray]:
         for party in ("retailer", "supplier")
         for name in ("cost_jit", "cost_plan", "utility_jit", "utility_plan")
     }
-    for name in ("gain", "cbt", "fee", "price", "paid", "supplier_surplus", "code", "rounds", "filled", "unmet"):
+    for name in (
+        "gain",
+        "cbt",
+        "fee",
+        "price",
+        "paid",
+        "supplier_surplus",
+        "code",
+        "rounds",
+        "filled",
+        "unmet",
+    ):
         columns[name] = getattr(contract, name)
     columns["efficiency_gap"] = contract.certificate.efficiency_gap
     columns["price_error"] = contract.certificate.price_error
@@ -59,8 +70,8 @@ def _contract_columns(
     words = np.asarray(codes.REASONS, object)[code]
     for row in np.flatnonzero(~lane["filled"]):
         part = (
-            f"the vendor can confirm {lane['jit_total'][row]:,.10g} of the {lane['order_total'][row]:,.10g} units "
-            f"ordered just in time"
+            f"the vendor can confirm {lane['jit_total'][row]:,.10g} of the "
+            f"{lane['order_total'][row]:,.10g} units ordered just in time"
         )
         words[row] = f"{words[row]}; {part}" if words[row] else part
     for row in np.flatnonzero(code == codes.INFEASIBLE):
@@ -106,7 +117,7 @@ def _plan_rows(fleet: Fleet, part: Solved) -> dict[str, Any]:
 
 def _by_contract(fleet: Fleet, found: Contracts, parts: list[dict[str, Any]]) -> Columns:
     merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    order: Ints = np.lexsort((merged["week"], merged["inbound"], merged["contract"]))
+    order = np.lexsort((merged["week"], merged["inbound"], merged["contract"]))
     merged = rows(merged, order)
     contract = merged["contract"]
     return {

@@ -103,7 +103,9 @@ class Packer:
         self._stock = _Groups(fleet.inventory.product, fleet.inventory.inbound, len(fleet.inbound_ids))
         self._capacity = _Groups(fleet.sources.source, fleet.sources.product, products)
         self._inbound = _Groups(fleet.inbound_lanes.source, fleet.inbound_lanes.product, products)
-        self._outbound = _Groups(fleet.outbound_lanes.product, fleet.outbound_lanes.inbound, len(fleet.inbound_ids))
+        self._outbound = _Groups(
+            fleet.outbound_lanes.product, fleet.outbound_lanes.inbound, len(fleet.inbound_ids)
+        )
         self._sources_of = np.searchsorted(fleet.source_vendor, np.arange(len(fleet.vendor_ids) + 1))
         per_vendor = np.bincount(fleet.source_vendor, minlength=1)
         self._most_sources = int(per_vendor.max())
@@ -122,7 +124,7 @@ class Packer:
         return cost
 
     def sources(self, vendor: int, product: int) -> tuple[Ints, Floats, Floats]:
-        """A vendor's sources that serve a product: positions, lanes (source, inbound), capacity (source, week)."""
+        """A vendor's sources of a product: positions, lanes (source, inbound), capacity (source, week)."""
         fleet, weight = self.fleet, self.fleet.products.weight[product]
         used, costs, capacities = [], [], []
         for source in range(self._sources_of[vendor], self._sources_of[vendor + 1]):
@@ -158,7 +160,9 @@ class Packer:
         stock[fleet.inventory.inbound[stocked]] = self._whole(fleet.inventory.units[stocked])
         region = fleet.demand.region[rows]
         outbound = self.outbound(product)[:, region]
-        nodes = np.flatnonzero((np.isfinite(inbound).any(axis=0) | (stock > 0.0)) & np.isfinite(outbound).any(axis=1))
+        nodes = np.flatnonzero(
+            (np.isfinite(inbound).any(axis=0) | (stock > 0.0)) & np.isfinite(outbound).any(axis=1)
+        )
         if not len(nodes):
             nodes = np.arange(1)  # nothing can reach anything: one node, no lanes
         return Lane(
@@ -191,8 +195,8 @@ class Packer:
         demand, inventory, capacity = np.zeros((count, m)), np.zeros((count, i)), np.zeros((count, k, t))
         week = np.zeros((count, m), np.int32)
         nodes, region, source = (np.full((count, size), -1, np.int32) for size in (i, m, k))
-        for row, contract in enumerate(members):
-            lane = lanes[contract]
+        for row, member in enumerate(members):
+            lane = lanes[member]
             a, b, c = len(lane.nodes), len(lane.demand), len(lane.source)
             outbound[row, :a, :b], inbound[row, :c, :a] = lane.outbound, lane.inbound
             demand[row, :b], week[row, :b] = lane.demand, lane.week
@@ -201,7 +205,13 @@ class Packer:
         contract = np.asarray(members, np.intp)
         product, offer = self.found.product[contract], self.found.offer[contract]
         goods, offers = self.fleet.products, self.fleet.offers
-        retailer = (goods.margin, goods.holding_cost, goods.backlog_cost, goods.lost_sale_cost, goods.leftover_cost)
+        retailer = (
+            goods.margin,
+            goods.holding_cost,
+            goods.backlog_cost,
+            goods.lost_sale_cost,
+            goods.leftover_cost,
+        )
         return Bucket(
             shape=shape,
             contract=contract,

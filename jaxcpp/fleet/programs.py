@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxcpp.agents.retailer import Retailer
@@ -31,7 +32,17 @@ from jaxcpp.transport.rounding import Flows
 
 jax.tree_util.register_dataclass(
     Lanes,
-    data_fields=["outbound", "demand", "week", "inventory", "retailer", "inbound", "capacity", "supplier", "scale"],
+    data_fields=[
+        "outbound",
+        "demand",
+        "week",
+        "inventory",
+        "retailer",
+        "inbound",
+        "capacity",
+        "supplier",
+        "scale",
+    ],
     meta_fields=[],
 )
 
@@ -59,7 +70,7 @@ def parties(lane: Lanes) -> tuple[Retailer, Supplier, Terms]:
     return retailer, vendor, frame(retailer, vendor, jnp.asarray(lane.scale))
 
 
-def supplier(inbound: Array, capacity: Array, numbers: Array) -> Supplier:
+def supplier(inbound: ArrayLike, capacity: ArrayLike, numbers: Any) -> Supplier:
     """The vendor's side of one contract."""
     return Supplier(inbound, capacity, numbers[0], holding_cost=numbers[1])
 
@@ -69,7 +80,9 @@ def prepare(method: str, whole: bool, lane: Lanes, tolerance: Money) -> Prepared
     retailer, vendor, terms = parties(lane)
     agent = retailer.agent(terms)
     order = quo.just_in_time(retailer, agent, terms, tolerance, whole)
-    return Prepared(terms, retailer.profit_at_no_cost(), order, METHODS[method].begin(agent, vendor.agent(terms)))
+    return Prepared(
+        terms, retailer.profit_at_no_cost(), order, METHODS[method].begin(agent, vendor.agent(terms))
+    )
 
 
 def fill(

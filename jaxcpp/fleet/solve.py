@@ -66,7 +66,9 @@ def _reporter(total: int, on_progress: OnProgress | None) -> OnLanes:
     def report(done: int, certified: int, worst: float) -> None:
         nonlocal state
         with lock:
-            state = Progress(total, state.done + done, state.certified + certified, max(state.worst_gap, worst))
+            state = Progress(
+                total, state.done + done, state.certified + certified, max(state.worst_gap, worst)
+            )
             if on_progress is not None:
                 on_progress(state)
 

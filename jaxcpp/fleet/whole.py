@@ -49,8 +49,8 @@ def check_whole(fleet: Fleet) -> None:
         row = broken[0]
         raise WholeUnitsError(
             f"whole units: inventory of product {fleet.product_ids[stock.product[row]]!r} at "
-            f"{fleet.inbound_ids[stock.inbound[row]]!r} is {stock.units[row]:g} ({len(broken):,} such rows); round "
-            f"the inventory table, or plan continuous units"
+            f"{fleet.inbound_ids[stock.inbound[row]]!r} is {stock.units[row]:g} ({len(broken):,} such rows); "
+            f"round the inventory table, or plan continuous units"
         )
 
 
@@ -111,15 +111,19 @@ def _vertex(
     top = np.concatenate([np.full(len(a) + len(b) + columns, np.inf), np.rint(buys.stock * volume)])
     answer = linprog(
         cost, A_ub=matrix([(1.0, k, sent)], sources), b_ub=np.rint(ships.mass * volume),
-        A_eq=sp.vstack([balance, demand]), b_eq=np.concatenate([np.zeros(nodes), np.rint(buys.mass * volume)]),
+        A_eq=sp.vstack([balance, demand]),
+        b_eq=np.concatenate([np.zeros(nodes), np.rint(buys.mass * volume)]),
         bounds=np.stack([np.zeros(size), top], axis=1), method="highs-ds",
     )  # fmt: skip
     if answer.x is None or np.abs(answer.x - np.rint(answer.x)).max() > NEAR:
         return None
     units = np.rint(answer.x)
-    plan = np.bincount(b, units[sent], nodes)
+    plan: Floats = np.bincount(b, units[sent], nodes).astype(np.float64)
     spent = cost * units / volume
     bought = float(spent[served].sum() + spent[lost].sum())
     forgone = float(retailer.lost_margin @ units[lost]) / volume
     sold = float(spent[sent].sum())
-    return plan, [(bought, bought - forgone), (sold, sold + float(supplier.unit_margin) * plan.sum() / volume)]
+    return plan, [
+        (bought, bought - forgone),
+        (sold, sold + float(supplier.unit_margin) * plan.sum() / volume),
+    ]

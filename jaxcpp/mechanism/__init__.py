@@ -1,0 +1,9 @@
+"""Who pays: just-in-time, transfers, fees, the decision, and what is certain about it."""
+
+from __future__ import annotations
+
+from jaxcpp.mechanism.contract import Certificate, Contract
+from jaxcpp.mechanism.coordinate import coordinate
+from jaxcpp.mechanism.fees import AdditiveFee
+
+__all__ = ["AdditiveFee", "Certificate", "Contract", "coordinate"]

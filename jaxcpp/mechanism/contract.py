@@ -46,9 +46,9 @@ class Contract(eqx.Module):
     cost-benefit transfer, is what the deviation costs the retailer (arXiv:2605.16695 section 3.1).
     """
 
-    plan: Float[Array, "..."]
-    jit: Float[Array, "..."]
-    issued: Float[Array, "..."]
+    plan: Float[Array, ...]
+    jit: Float[Array, ...]
+    issued: Float[Array, ...]
     ordered: Float[Array, ""]  # units the retailer ordered just in time, before they were confirmed
     retailer: Party
     supplier: Party
@@ -99,9 +99,13 @@ def offer(
     jit_cost = quo.retailer.upper + quo.supplier.upper
     jit_gap = jit_cost - outcome.bound
     enough = tolerance * jnp.maximum(quo.retailer.spend + quo.supplier.spend, 1e-6)
-    stays = (jit_cost - outcome.cost <= jnp.maximum(outcome.gap, noise)) & (jit_gap <= enough) & (quo.unmet <= FEASIBLE)
+    stays = (
+        (jit_cost - outcome.cost <= jnp.maximum(outcome.gap, noise))
+        & (jit_gap <= enough)
+        & (quo.unmet <= FEASIBLE)
+    )
 
-    def either(jit: Float[Array, "..."], plan: Float[Array, "..."]) -> Float[Array, "..."]:
+    def either(jit: Float[Array, ...], plan: Float[Array, ...]) -> Float[Array, ...]:
         return jnp.where(stays, jit, plan)
 
     buyer = Party(
@@ -156,4 +160,3 @@ def offer(
         code=code,
         rounds=outcome.rounds,
     )
-

@@ -32,7 +32,8 @@ def coordinate(
     """Find the plan with the lowest joint cost and price it against just-in-time.
 
     Args:
-        retailer, supplier: the two parties; each one's numbers stay behind its own agent.
+        retailer: the party that orders; its numbers stay behind its own agent.
+        supplier: the party that ships; likewise.
         fee: the activity fee; none by default.
         tolerance: certified efficiency gap to reach, as a fraction of chain cost; by default 1e-6 in
             float64 and 1e-3 in float32.

@@ -83,7 +83,10 @@ def just_in_time(
         ordered = jnp.where(serve, jnp.ceil(remaining * terms.volume - WHOLE) / terms.volume, remaining)
         ordered = jnp.minimum(ordered, needs)
         fed = jnp.sum(from_stock, axis=0)
-        from_stock = from_stock * jnp.where(fed > 0.0, (needs - ordered) / jnp.where(fed > 0.0, fed, 1.0), 0.0)[None, :]
+        from_stock = (
+            from_stock
+            * jnp.where(fed > 0.0, (needs - ordered) / jnp.where(fed > 0.0, fed, 1.0), 0.0)[None, :]
+        )
         remaining = ordered
         kept = jnp.floor((side.stock - jnp.sum(from_stock, axis=1)) * terms.volume + WHOLE) / terms.volume
     share = _ties(fresh, cheapest, retailer.lag(), whole)

@@ -1,0 +1,1 @@
+"""One private transport problem: smoothed dual, Newton path, rounding, bounds."""

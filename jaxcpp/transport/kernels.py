@@ -39,7 +39,7 @@ def shut() -> str:
 
 
 def usable(like: Any) -> bool:
-    """May problems with numbers like these go through the door?"""
+    """Whether problems with numbers like these may go through the door."""
     return like.dtype == jnp.float64 and not shut()
 
 

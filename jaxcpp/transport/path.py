@@ -28,7 +28,9 @@ ARMIJO = 1e-4
 STALLED = 8  # rejected Newton steps in a row after which rounding error is all that is left
 REPAIR_PRICE = 3.0  # what moving one unit of imbalance is expected to cost when it is rounded away
 
-RIDGE = 64.0  # of rounding error: without it the factor of a flat direction fails and takes all others with it
+RIDGE = (
+    64.0  # of rounding error: without it the factor of a flat direction fails and takes all others with it
+)
 
 NEWTON, JUMP, COMPARE, FORCED = 0, 1, 2, 3
 
@@ -75,7 +77,8 @@ def start(price: Float[Array, " n"], epsilon: float = FIRST_EPSILON) -> PathStat
     return PathState(
         price=price, trial=price, move=jnp.zeros_like(price), rival=price,
         value=zero, rival_value=zero, rise=zero, epsilon=zero + epsilon, gap=zero + jnp.inf,
-        mode=count + FORCED, rejected=count, rounds=count, reach=zero + 1.0, strict=zero + 1.0, held=no, done=no,
+        mode=count + FORCED, rejected=count, rounds=count,
+        reach=zero + 1.0, strict=zero + 1.0, held=no, done=no,
     )  # fmt: skip
 
 
@@ -85,7 +88,13 @@ def resume(state: PathState) -> PathState:
     return eqx.tree_at(
         lambda s: (s.trial, s.done, s.mode, s.rejected, s.strict),
         state,
-        (state.price, no, jnp.full_like(state.mode, FORCED), jnp.zeros_like(state.rejected), 0.1 * state.strict),
+        (
+            state.price,
+            no,
+            jnp.full_like(state.mode, FORCED),
+            jnp.zeros_like(state.rejected),
+            0.1 * state.strict,
+        ),
     )
 
 
@@ -156,7 +165,8 @@ def _after_rejection(state: PathState, value: Float[Array, ""]) -> PathState:
     rejected = state.rejected + newton.astype(state.rejected.dtype)
     return PathState(
         price=state.price, trial=trial, move=move, rival=jnp.where(jump, state.trial, state.rival),
-        value=state.value, rival_value=jnp.where(jump & jnp.isfinite(value), value, jnp.where(jump, -jnp.inf, state.rival_value)),
+        value=state.value,
+        rival_value=jnp.where(jump, jnp.where(jnp.isfinite(value), value, -jnp.inf), state.rival_value),
         rise=0.25 * state.rise, epsilon=state.epsilon, gap=state.gap,
         mode=jnp.where(newton, NEWTON, jnp.where(jump, COMPARE, FORCED)).astype(state.mode.dtype),
         rejected=rejected, rounds=state.rounds, reach=jnp.ones_like(state.reach),

@@ -17,6 +17,7 @@ from jaxcpp.transport.side import Side, answer
 
 MAX_ROUNDS = 30
 
+
 class Memory(eqx.Module):
     """An agent's own warm start: the node prices behind its last answer, and rounds spent so far."""
 

@@ -110,7 +110,8 @@ def answer(side: Side, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> 
         + epsilon * jnp.sum(side.stock * (softened - pull * chance)),
         bound=jnp.sum(side.mass * best) - jnp.sum(side.stock * jnp.maximum(price, 0.0)),
         plan=shipped - side.stock * chance,
-        slope=_laplacian(weight * (jnp.sqrt(side.mass) / total)[None, :], escaping) * per_epsilon + jnp.diag(bend),
+        slope=_laplacian(weight * (jnp.sqrt(side.mass) / total)[None, :], escaping) * per_epsilon
+        + jnp.diag(bend),
         drift=(spread - weighted @ per) * per_epsilon + bend * pull,
         unserved=side.mass * away / total,
     )

@@ -1,8 +1,16 @@
-// Scratch memory handed out piece by piece. With no memory behind it, it only counts.
+// Scratch memory handed out piece by piece. With no memory behind it, it only counts. Under the
+// address sanitizer, what lies between two pieces is out of bounds.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define JAXCPP_GAP 64
+#else
+#define JAXCPP_GAP 0
+#endif
 
 namespace {
 
@@ -15,8 +23,13 @@ struct Arena {
   template <typename T>
   T* take(size_t count) {
     const size_t at = used;
-    used += (count * sizeof(T) + kAlign - 1) / kAlign * kAlign;
-    return base ? reinterpret_cast<T*>(base + at) : nullptr;
+    used += (count * sizeof(T) + JAXCPP_GAP + kAlign - 1) / kAlign * kAlign;
+    if (!base) return nullptr;
+#if defined(__SANITIZE_ADDRESS__)
+    __asan_unpoison_memory_region(base + at, count * sizeof(T));
+    __asan_poison_memory_region(base + at + count * sizeof(T), used - at - count * sizeof(T));
+#endif
+    return reinterpret_cast<T*>(base + at);
   }
 };
 

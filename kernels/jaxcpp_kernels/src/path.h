@@ -8,11 +8,11 @@ namespace {
 struct Path {
   Side retailer, supplier;
   Laplacian slope;
-  const double* plan;  // the fixed plan, where there is no supplier
-  int n, stride;
+  int n, stride;     // nodes in use, padded to vectors
   double *price, *trial, *move, *gradient, *step, *tangent;
-  double* fixed;
-  int32_t* nodes;
+  double* fixed;     // the plan to live with, where there is no supplier
+  double stranded;   // units of it at nodes that nothing reaches
+  int32_t* nodes;    // those in use
   unsigned char* used;
 };
 
@@ -44,9 +44,9 @@ inline void lay_out(Path* self, Arena* arena, int64_t nodes, int64_t retailer_co
   lay_out(&self->supplier, arena, supplier_columns, nodes);
   lay_out(&self->slope, arena, int(nodes));
   const size_t stride = padded_floats(int(nodes) + 1);
-  double** const arrays1[] = {&self->price, &self->trial, &self->move, &self->gradient, &self->step, &self->tangent, &self->fixed};
-  for (double** each : arrays1)
-    *each = arena->take<double>(stride);
+  double** const by_node[] = {&self->price,    &self->trial, &self->move, &self->gradient,
+                              &self->step, &self->tangent, &self->fixed};
+  for (double** each : by_node) *each = arena->take<double>(stride);
   self->nodes = arena->take<int32_t>(nodes);
   self->used = arena->take<unsigned char>(nodes);
 }
@@ -119,7 +119,7 @@ inline bool advance(Path* self, const Problem& problem, Progress* at, Result* re
   double imbalance;
   const Totals seen = look(self, at->trial_epsilon, &imbalance);
   ++result->rounds;
-    if (!finite(seen.value) && !at->moved) return false;
+  if (!finite(seen.value) && !at->moved) return false;
   // A rise below rounding error must not be mistaken for a fall. Lowering epsilon alone raises the value.
   const double noise = 8.0 * kPrecision * (1.0 + __builtin_fabs(at->value));
   if (at->moved && !(seen.value >= at->value + kArmijo * at->rise - noise)) {
@@ -135,8 +135,9 @@ inline bool advance(Path* self, const Problem& problem, Progress* at, Result* re
   at->moved = true;
   const double proven = seen.value + seen.bias - seen.bound;
   const double target = problem.strict * problem.tolerance * most(seen.spend, kLeastSpend);
-  result->gap = proven + kRepairPrice * imbalance;
-  result->done = result->gap <= target;
+  const double gap = proven + kRepairPrice * imbalance;
+  result->gap = gap + kRepairPrice * self->stranded;
+  result->done = gap <= target;
   if (result->done) return false;
   direct(self, at->epsilon);
   double longest = 0.0, sum = 0.0;
@@ -197,8 +198,13 @@ inline void follow_one(const Problem& problem, Path* self, Result* result) {
   mark_used(problem.retailer, nodes, self->used);
   if (!problem.plan) mark_used(problem.supplier, nodes, self->used);
   int n = 0;
-  for (int64_t i = 0; i < nodes; ++i)
-    if (self->used[i]) self->nodes[n++] = int32_t(i);
+  self->stranded = 0.0;
+  for (int64_t i = 0; i < nodes; ++i) {
+    if (self->used[i])
+      self->nodes[n++] = int32_t(i);
+    else if (problem.plan)
+      self->stranded += __builtin_fabs(problem.plan[i]);
+  }
   self->n = n;
   self->stride = padded_doubles(n);
   fill(&self->retailer, problem.retailer, self->nodes, n, 1.0);
