@@ -194,3 +194,31 @@ def test_in_a_process_of_its_own_the_second_run_is_the_first(spawn, toy, tmp_pat
     for table in ("contracts", "plans"):
         first, second = ((tmp_path / name / f"{table}.parquet").read_bytes() for name in ("first", "second"))
         assert first == second
+
+
+def test_whole_units_need_whole_demand(run, toy, tmp_path):
+    demand = toy / "demand.csv"
+    assert run("plan", toy, tmp_path / "whole", "--units", "integer", "--fee", "additive=50").exit_code == 0
+    assert contract(tmp_path / "whole")["price"] == pytest.approx(80.0, abs=CENT)
+    demand.write_text(demand.read_text().replace("40", "40.5"))
+    result = run("plan", toy, tmp_path / "run", "--units", "integer")
+    assert result.exit_code == Status.BAD_INPUT
+    assert result.stderr.startswith("Error: ")
+    assert "widget" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_contracts_tied_by_a_shared_source_are_refused_in_words(run, toy, tmp_path):
+    for table, row in {
+        "products": "gadget,20",
+        "demand": "gadget,east,0,5",
+        "offers": "maker,gadget,20",
+    }.items():
+        path = toy / f"{table}.csv"
+        path.write_text(path.read_text().rstrip("\n") + f"\n{row}\n")
+    (toy / "sources.csv").write_text("vendor_id,source_id,capacity\nmaker,plant-1,100\nmaker,plant-2,10\n")
+    assert run("check", toy).exit_code == 0
+    result = run("plan", toy, tmp_path / "run")
+    assert result.exit_code == Status.BAD_INPUT
+    assert "maker" in result.stderr
+    assert not (tmp_path / "run").exists()
