@@ -19,6 +19,5 @@ plan, jit = (", ".join(f"{units:.2f}" for units in part) for part in (contract.p
 print(f"plan      {plan} units at the inbound nodes; just in time it would be {jit}")
 print(f"gain      {contract.gain:.2f} for the chain")
 print(f"price     {contract.price:.2f} paid by the supplier, the fee of 50 included")
-print(
-    f"certain   to {contract.certificate.efficiency_gap:.4f} of the best, the price to {contract.certificate.price_error:.4f}"
-)
+sure = contract.certificate
+print(f"certain   the plan to {sure.efficiency_gap:.4f} of the best, the price to {sure.price_error:.4f}")

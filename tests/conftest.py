@@ -8,6 +8,7 @@ the annotations of the numerical packages are checked at run time wherever beart
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import jax
@@ -15,11 +16,11 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-# Loaded before the checks are: beartype does not know numpy's arrays of strings (a fleet's ids).
-import jaxcpp.fleet.data  # noqa: F401
+# See jaxcpp.cli.backend: batched factorizations may wait for each other for ever otherwise.
+os.environ.setdefault("PJRT_NPROC", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
-CHECKED = [f"jaxcpp.{name}" for name in ("transport", "agents", "consensus", "mechanism", "fleet")]
+CHECKED = [f"jaxcpp.{name}" for name in ("transport", "agents", "consensus", "mechanism", "fleet.programs")]
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")

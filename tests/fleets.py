@@ -103,12 +103,18 @@ def from_problems(problems: Mapping[str, Problem]) -> Sample:
 
     Every problem must have the same weeks. Sizes may differ.
     """
-    most = [max(getattr(p, name) for p in problems.values()) for name in ("inbound", "regions", "sources", "weeks")]
+    most = [
+        max(getattr(p, name) for p in problems.values())
+        for name in ("inbound", "regions", "sources", "weeks")
+    ]
     sample = Sample(Size(*most))
     for product, problem in problems.items():
         vendor = f"vendor-of-{product}"
         own_out = {(i, j): {"unit_cost": problem.unit_cost[i, j]} for i, j in _open(problem.unit_cost)}
-        own_in = {(k, i): {"unit_cost": problem.supplier_unit_cost[k, i]} for k, i in _open(problem.supplier_unit_cost)}
+        own_in = {
+            (k, i): {"unit_cost": problem.supplier_unit_cost[k, i]}
+            for k, i in _open(problem.supplier_unit_cost)
+        }
         _add_product(sample, vendor, product, problem, 0.0, own_out, own_in, alone=False)
     return sample
 
@@ -125,7 +131,8 @@ class _Lanes:
 
     def rows(self) -> list[tuple[tuple[int, int], Row]]:
         return [
-            (at, {"unit_cost": self.unit[at], "cost_per_kg": self.per_kg[at] or None}) for at in _open(self.unit)
+            (at, {"unit_cost": self.unit[at], "cost_per_kg": self.per_kg[at] or None})
+            for at in _open(self.unit)
         ]
 
 
@@ -138,13 +145,16 @@ def _general_lanes(rng: np.random.Generator, rows: int, columns: int) -> _Lanes:
     unit = rng.uniform(1.0, 6.0, (rows, columns))
     holes = rng.random(unit.shape) < 0.2
     holes[0] = False
-    return _Lanes(np.where(holes, np.inf, unit), rng.uniform(0.0, 1.0, unit.shape) * (rng.random(unit.shape) < 0.7))
+    return _Lanes(
+        np.where(holes, np.inf, unit), rng.uniform(0.0, 1.0, unit.shape) * (rng.random(unit.shape) < 0.7)
+    )
 
 
 def _add_vendor(sample: Sample, rng: np.random.Generator, outbound: _Lanes, products: int) -> None:
     size, number = sample.size, len({row["vendor_id"] for row in sample.rows["offers"]})
-    # From the last node on, so that the node without holes is the same for both parties.
     lanes = _general_lanes(rng, size.inbound, size.sources)
+    if size.inbound > 1 and rng.random() < 0.5:
+        lanes.unit[rng.integers(1, size.inbound)] = np.inf  # a node the vendor does not deliver to
     inbound = _Lanes(lanes.unit.T, lanes.per_kg.T)
     vendor = f"vendor-{rng.integers(100):02d}-{number:03d}"
     for (k, i), costs in inbound.rows():
@@ -157,9 +167,6 @@ def _add_vendor(sample: Sample, rng: np.random.Generator, outbound: _Lanes, prod
         ours, own_out = _own_lanes(rng, outbound, weight, options.ties)
         theirs, own_in = _own_lanes(rng, inbound, weight, options.ties)
         problem = build(options, (ours, theirs))
-        if not problem.demand.any():
-            # A product nobody asks for is not delivered, even where a vendor would earn by it.
-            problem = replace(problem, leftover=np.inf)
         _add_product(sample, vendor, product, problem, weight, own_out, own_in, alone=products == 1)
 
 
@@ -182,7 +189,7 @@ def _own_lanes(
     """A product's costs, and the rows of its own: on some lanes, or with `ties` on all of them."""
     cost, rows = general.cost(weight), {}
     for at in np.ndindex(cost.shape):
-        if not (ties and np.isfinite(cost[at])) and rng.random() >= 0.15:
+        if not (ties and np.isfinite(cost[at])) and rng.random() >= 0.1:
             continue
         unit, per_kg = (float(rng.integers(1, 4)), 0.0) if ties else rng.uniform((1.0, 0.0), (6.0, 1.0))
         cost[at] = unit + per_kg * weight
@@ -203,39 +210,54 @@ def _add_product(
 ) -> None:
     """A product's rows in all tables; `alone`: its vendor has no other, and capacity names no product."""
     ours, source = {"product_id": product}, {"vendor_id": vendor}
-    sample.problems[f"{vendor}:{product}"] = problem
+    known = {row["source_id"] for row in sample.rows["sources"] if row["vendor_id"] == vendor}
+    # A source of the vendor's other products only: it has no row for this one.
+    foreign = [
+        SOURCES[k] in known and not weeks.any() and bool(problem.capacity.any())
+        for k, weeks in enumerate(problem.capacity)
+    ]
+    theirs = np.where(np.asarray(foreign)[:, None], np.inf, problem.supplier_unit_cost)
+    sample.problems[f"{vendor}:{product}"] = replace(problem, supplier_unit_cost=theirs)
+    sample.add(
+        ("products", {**ours, "weight_kg": weight, "margin": problem.margin, **_retailer_costs(problem)}),
+        (
+            "offers",
+            {**source, **ours, "margin": problem.supplier_margin, "holding_cost": problem.supplier_holding},
+        ),
+        *(
+            ("outbound_lanes", {**ours, "inbound_id": INBOUND[i], "region_id": REGIONS[j], **row})
+            for (i, j), row in own_out.items()
+        ),
+        *(
+            ("inbound_lanes", {**ours, **source, "source_id": SOURCES[k], "inbound_id": INBOUND[i], **row})
+            for (k, i), row in own_in.items()
+        ),
+    )
+    for k, weeks in enumerate(problem.capacity):
+        if not foreign[k]:
+            for row in _capacity_rows(weeks, every_week=len(sample.problems) % 2 == 0):
+                sample.add(("sources", {**source, "source_id": SOURCES[k], **({} if alone else ours), **row}))
+    _add_units(sample, ours, problem)
+
+
+def _add_units(sample: Sample, ours: Row, problem: Problem) -> None:
+    """Demand and stock on hand; zeros of demand are written now and then, the first region's always."""
+    for (j, t), units in np.ndenumerate(problem.demand):
+        if units > 0.0 or j == 0 or (j + t) % 3 == 0:
+            sample.add(("demand", {**ours, "region_id": REGIONS[j], "week": t, "units": units}))
+    for i, units in enumerate(problem.inventory):
+        if units > 0.0:
+            sample.add(("inventory", {**ours, "inbound_id": INBOUND[i], "units": units}))
+
+
+def _retailer_costs(problem: Problem) -> Row:
+    """The retailer's costs; what is infinite is left empty, as a file may have it."""
     costs = {
         "holding_cost": problem.holding,
         "backlog_cost": problem.backlog,
         "lost_sale_cost": problem.lost_sale,
         "leftover_cost": problem.leftover,
     }
-    sample.add(
-        ("products", {**ours, "weight_kg": weight, "margin": problem.margin, **_or_null(costs)}),
-        (
-            "offers",
-            {**source, **ours, "margin": problem.supplier_margin, "holding_cost": problem.supplier_holding},
-        ),
-        *(("outbound_lanes", {**ours, "inbound_id": INBOUND[i], "region_id": REGIONS[j], **row}) for (i, j), row in own_out.items()),
-        *(("inbound_lanes", {**ours, **source, "source_id": SOURCES[k], "inbound_id": INBOUND[i], **row}) for (k, i), row in own_in.items()),
-    )
-    for (j, t), units in np.ndenumerate(problem.demand):
-        # Zeros are written now and then; the first week and the last are always named.
-        if units > 0.0 or (j + t) % 3 == 0:
-            sample.add(("demand", {**ours, "region_id": REGIONS[j], "week": t, "units": units}))
-    for i, units in enumerate(problem.inventory):
-        if units > 0.0:
-            sample.add(("inventory", {**ours, "inbound_id": INBOUND[i], "units": units}))
-    known = {row["source_id"] for row in sample.rows["sources"] if row["vendor_id"] == vendor}
-    for k, weeks in enumerate(problem.capacity):
-        if SOURCES[k] in known and not weeks.any() and problem.capacity.any():
-            continue  # a source of the vendor's other products only
-        for row in _capacity_rows(weeks, every_week=len(sample.problems) % 2 == 0):
-            sample.add(("sources", {**source, "source_id": SOURCES[k], **({} if alone else ours), **row}))
-
-
-def _or_null(costs: Mapping[str, float]) -> Row:
-    """Costs with what is infinite left empty, as a file may have it."""
     return {name: cost if np.isfinite(cost) else None for name, cost in costs.items()}
 
 

@@ -45,7 +45,7 @@ def third_party_imports(folder: Path) -> set[str]:
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names.add(node.module.split(".")[0])
-    return names - set(sys.stdlib_module_names) - {"jaxcpp"}
+    return names - set(sys.stdlib_module_names) - {"jaxcpp", "jaxcpp_kernels"}
 
 
 def test_dependencies_are_what_the_package_imports():

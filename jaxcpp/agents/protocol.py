@@ -8,7 +8,7 @@ needs. Costs, lanes, capacity, demand, stock and flows are in no answer.
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 from jaxtyping import Array, Float
@@ -42,6 +42,7 @@ class Confirmation(eqx.Module):
 State = TypeVar("State")
 
 
+@runtime_checkable
 class ProximalAgent(Protocol[State]):
     """Answers `argmax_x u(x) - price @ x - rho/2 |x - proposal|^2`.
 
@@ -66,6 +67,7 @@ class ProximalAgent(Protocol[State]):
         ...
 
 
+@runtime_checkable
 class PriceAgent(Protocol):
     """Answers a price alone: `max_x u(x) - price @ x`, exactly, as a bound on its cost."""
 
@@ -74,6 +76,7 @@ class PriceAgent(Protocol):
         ...
 
 
+@runtime_checkable
 class ValueAgent(Protocol):
     """Answers a plan: what it costs, and the marginal value of one more unit at each node."""
 
@@ -82,6 +85,7 @@ class ValueAgent(Protocol):
         ...
 
 
+@runtime_checkable
 class Agent(ProximalAgent[State], PriceAgent, ValueAgent, Protocol[State]):
     """An agent on the platform: answers in all three ways, with its slope, and confirms plans."""
 

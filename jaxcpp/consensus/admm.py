@@ -37,6 +37,8 @@ BALANCE = 5.0
 """Ratio of the residuals at which `rho` is changed."""
 PATIENCE = 10
 """Rounds between two changes of `rho`."""
+ROUNDING = 1e-8
+"""Residual below which the ratio of its parts says nothing about `rho`."""
 ACCURACY = 0.03
 """Of the residual: the error allowed in an agent's answer."""
 
@@ -81,6 +83,8 @@ def advance(
     accuracy = jnp.clip(ACCURACY * state.residual, 1e-11, 1e-3)
     price, proposal, rho, epsilon = state.price, state.proposal, state.rho, state.epsilon
     taken, own = retailer.best_response(price, proposal, rho, epsilon, state.retailer, accuracy)
+    # One answer after the other: XLA's CPU back end can lock up on two independent factorizations.
+    taken, own, price = jax.lax.optimization_barrier((taken, own, price))
     shipped, other = supplier.best_response(-price, proposal, rho, epsilon, state.supplier, accuracy)
     relaxed = [RELAXATION * plan + (1.0 - RELAXATION) * proposal for plan in (taken, shipped)]
     mean = 0.5 * (relaxed[0] + relaxed[1])
@@ -89,7 +93,7 @@ def advance(
     residual = primal + dual
 
     lower = (residual < LEAVE_STAGE) & (epsilon > last_epsilon)
-    due = (state.since >= PATIENCE) & ~lower
+    due = (state.since >= PATIENCE) & ~lower & (residual > ROUNDING)
     stiffer, softer = due & (primal > BALANCE * dual), due & (dual > BALANCE * primal)
     changed = lower | stiffer | softer
     point, image = jnp.concatenate([proposal, price / rho]), jnp.concatenate([mean, raised / rho])
@@ -129,6 +133,6 @@ def turn(
     return eqx.tree_at(lambda s: s.done, state, outcome.certified(tolerance)), outcome
 
 
-def finished(state: AdmmState, max_rounds: Int[Array, ""] | int) -> Bool[Array, ""]:
-    """Whether there is nothing left to do: certified, or out of rounds."""
+def finished(state: AdmmState, max_rounds: Any) -> Any:
+    """Whether there is nothing left to do: certified, or out of rounds; for one state or a batch."""
     return state.done | (state.rounds >= max_rounds)

@@ -53,7 +53,7 @@ def step(
     points = _pushed(history.points, point - history.point, begun)
     residuals = _pushed(history.residuals, residual - history.residual, begun)
     count = jnp.where(begun, jnp.minimum(history.count + 1, MEMORY), 0)
-    used = (jnp.arange(MEMORY) < count)[:, None]
+    used = (jnp.arange(MEMORY, dtype=count.dtype) < count)[:, None]
     rows = jnp.where(used, residuals, 0.0)
     gram = rows @ rows.T
     ridge = REGULARIZATION * jnp.trace(gram) + jnp.finfo(gram.dtype).tiny

@@ -11,7 +11,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
 
 from jaxcpp.agents.protocol import Agent
 from jaxcpp.consensus.outcome import Outcome, settle
@@ -63,13 +63,13 @@ def certify(
     retailer: Agent[Any], supplier: Agent[Any], state: path.PathState, tolerance: Float[Array, ""]
 ) -> tuple[path.PathState, Outcome]:
     """What the price is worth; where a path has ended and its certificate fails, the path goes on."""
-    outcome = settle(retailer, supplier, state.price, state.epsilon, state.rounds)
+    outcome = settle(retailer, supplier, path.reached(state), state.epsilon, state.rounds)
     certified = outcome.certified(tolerance)
     failed = state.done & ~certified & (state.strict > TIGHTEST)
     state = path.choose(failed, path.resume(state), state)
     return eqx.tree_at(lambda s: s.done, state, state.done | certified), outcome
 
 
-def finished(state: path.PathState, max_rounds: Int[Array, ""] | int) -> Bool[Array, ""]:
-    """Whether there is nothing left to do: certified, given up, or out of rounds."""
+def finished(state: path.PathState, max_rounds: Any) -> Any:
+    """Whether nothing is left to do: certified, given up, or out of rounds; one state or a batch."""
     return state.done | (state.rounds >= max_rounds)

@@ -6,7 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from jaxcpp.agents.protocol import Agent, Confirmation
 
@@ -34,21 +34,21 @@ class Outcome(eqx.Module):
     rounds: Int[Array, ""]
 
     @property
-    def cost(self) -> Float[Array, ""]:
+    def cost(self) -> Any:
         """Joint cost of the plan, margins netted out."""
         return self.retailer.cost + self.supplier.cost
 
     @property
-    def gap(self) -> Float[Array, ""]:
+    def gap(self) -> Any:
         """Certified: the joint cost of this plan is within `gap` of the best."""
         return jnp.maximum(self.cost - self.bound, 0.0)
 
     @property
-    def spend(self) -> Float[Array, ""]:
+    def spend(self) -> Any:
         """Chain cost of the plan: money spent by both, the base of relative tolerances."""
         return self.retailer.spend + self.supplier.spend
 
-    def certified(self, tolerance: Float[Array, ""] | float) -> Bool[Array, ""]:
+    def certified(self, tolerance: Any) -> Any:
         """Whether the plan is feasible and its gap within `tolerance` of its chain cost."""
         return (self.missing <= FEASIBLE) & (self.gap <= tolerance * jnp.maximum(self.spend, 1e-6))
 

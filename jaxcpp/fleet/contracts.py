@@ -44,9 +44,9 @@ def contracts(fleet: Fleet) -> Contracts:
     _refuse_coupled(fleet)
     vendor = fleet.offers.vendor.astype(np.intp)
     product = fleet.offers.product.astype(np.intp)
-    ids = np.char.add(
-        np.char.add(fleet.vendor_ids[vendor].astype(str), ":"), fleet.product_ids[product].astype(str)
-    )
+    # The first colon ends the vendor: no two contracts have one id, whatever the names hold.
+    names = np.char.replace(np.char.replace(fleet.vendor_ids.astype(str), "%", "%25"), ":", "%3A")
+    ids = np.char.add(np.char.add(names[vendor], ":"), fleet.product_ids[product].astype(str))
     order = np.argsort(ids, kind="stable")
     return Contracts(ids[order], order, vendor[order], product[order])
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxcpp.consensus.outcome import FEASIBLE
 from jaxcpp.fleet.batch import Solved, rows
 from jaxcpp.fleet.contracts import Contracts
 from jaxcpp.fleet.data import Fleet
@@ -15,16 +16,18 @@ from jaxcpp.fleet.pack import Packer
 from jaxcpp.fleet.results import Columns, Run
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.mechanism import status as codes
-from jaxcpp.mechanism.contract import Contract
 
 DUST = 1e-9
 """Of a contract's volume: units below this are rounding, and written as none."""
+
+OF_JIT = ("retailer_cost_jit", "retailer_utility_jit", "gain")
+"""Columns that speak of the retailer's life with the just-in-time plan."""
 
 
 def lay_out(fleet: Fleet, found: Contracts, packer: Packer, solved: list[Solved], settings: Settings) -> Run:
     """All contracts and plans as columns; flows too if they were asked for."""
     order = np.argsort(np.concatenate([part.bucket.contract for part in solved]), kind="stable")
-    contract = _joined([_flat(part.contract) for part in solved], order)
+    contract = _joined([_flat(part) for part in solved], order)
     plans = [_plan_rows(fleet, part) for part in solved]
     return Run(
         contracts=_contract_columns(fleet, found, packer, contract, settings),
@@ -33,8 +36,9 @@ def lay_out(fleet: Fleet, found: Contracts, packer: Packer, solved: list[Solved]
     )
 
 
-def _flat(contract: Contract) -> dict[str, np.ndarray]:
-    """The columns of a batch of contracts that have one number a lane."""
+def _flat(part: Solved) -> dict[str, np.ndarray]:
+    """The columns of a bucket's contracts that have one number a lane."""
+    contract = part.contract
     columns = {
         f"{party}_{name}": getattr(getattr(contract, party), name)
         for party in ("retailer", "supplier")
@@ -56,6 +60,8 @@ def _flat(contract: Contract) -> dict[str, np.ndarray]:
     columns["efficiency_gap"] = contract.certificate.efficiency_gap
     columns["price_error"] = contract.certificate.price_error
     columns["jit_total"], columns["order_total"] = contract.jit.sum(axis=-1), contract.ordered
+    left = np.asarray(part.quo.unmet)
+    columns["jit_unmet"] = np.where(left > FEASIBLE, left * part.prepared.terms.volume, 0.0)
     return {name: np.asarray(values) for name, values in columns.items()}
 
 
@@ -73,13 +79,16 @@ def _contract_columns(
             f"the vendor can confirm {lane['jit_total'][row]:,.10g} of the "
             f"{lane['order_total'][row]:,.10g} units ordered just in time"
         )
+        if lane["jit_unmet"][row] > 0.0:
+            part += f", which leaves {lane['jit_unmet'][row]:,.10g} units unserved that must be served"
         words[row] = f"{words[row]}; {part}" if words[row] else part
     for row in np.flatnonzero(code == codes.INFEASIBLE):
         # The search's own verdict rests on a price ceiling: only an exact shortage is called infeasible.
         short = shortage(fleet, found, packer, int(row))
         words[row] = short.reason or codes.REASONS[codes.NOT_CONVERGED]
         code[row] = codes.INFEASIBLE if short.reason else codes.NOT_CONVERGED
-    infeasible = code == codes.INFEASIBLE
+    # A plan that cannot be carried out, or leaves demand unserved at infinite cost, is worth no number.
+    infeasible, no_jit = code == codes.INFEASIBLE, lane["jit_unmet"] > 0.0
     columns: Columns = {
         "contract_id": found.ids,
         "vendor_id": fleet.vendor_ids[found.vendor],
@@ -92,8 +101,8 @@ def _contract_columns(
         "retailer_utility_jit", "retailer_utility_plan", "supplier_utility_jit", "supplier_utility_plan",
         "gain", "cbt", "fee", "price", "paid", "supplier_surplus", "efficiency_gap", "price_error",
     ):  # fmt: skip
-        # A contract that cannot be carried out has no costs, only a reason.
-        columns[name] = np.where(infeasible & (name != "paid"), np.nan, lane[name])
+        without = infeasible & (name != "paid") | no_jit & (name in OF_JIT)
+        columns[name] = np.where(without, np.nan, lane[name])
     columns["rounds"] = lane["rounds"].astype(np.int32)
     columns["solver"] = [settings.method] * len(found)
     return columns

@@ -160,11 +160,13 @@ class Packer:
         stock[fleet.inventory.inbound[stocked]] = self._whole(fleet.inventory.units[stocked])
         region = fleet.demand.region[rows]
         outbound = self.outbound(product)[:, region]
-        nodes = np.flatnonzero(
-            (np.isfinite(inbound).any(axis=0) | (stock > 0.0)) & np.isfinite(outbound).any(axis=1)
-        )
+        reached, serves = np.isfinite(inbound).any(axis=0), np.isfinite(outbound).any(axis=1)
+        # What may be left over may be left at a node that serves nobody.
+        keeps = bool(np.isfinite(fleet.products.leftover_cost[product]))
+        nodes = np.flatnonzero((reached & (serves | keeps)) | ((stock > 0.0) & serves))
         if not len(nodes):
-            nodes = np.arange(1)  # nothing can reach anything: one node, no lanes
+            nodes = np.arange(1)  # nothing can reach anything: one node, no lanes, no use for its stock
+            stock[:] = 0.0
         return Lane(
             nodes, region, source, outbound[nodes], fleet.demand.units[rows], fleet.demand.week[rows],
             stock[nodes], inbound[:, nodes], capacity,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -162,11 +163,17 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
 """Each step of one contract, and which of its arguments (after the static ones) have a lane axis."""
 
 
+ONE_ORDER: dict[str, bool | str] = {"xla_cpu_experimental_ynn_fusion_type": ""}
+"""XLA's CPU back end hands sums over large arrays, and only those, to a library that adds in an order of
+its own (YNNPACK): how many lanes are solved together would then reach the last bits of every answer."""
+
+
 class Programs:
     """The steps, vectorized over lanes and compiled once for each shape of their arguments."""
 
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
+        self._busy: dict[Any, threading.Lock] = {}
         self._lock = threading.Lock()
         # Two batches at once in one process can wait for each other's XLA worker threads for ever.
         self._device = threading.Lock()
@@ -177,11 +184,11 @@ class Programs:
         """Run a step on a batch; gives numpy arrays back."""
         key = (step, static, *((np.shape(leaf), np.result_type(leaf)) for leaf in jax.tree.leaves(args)))
         with self._lock:
-            program = self._known.get(key)
-        if program is None:
-            program = self._compile(step, args, static)
-            with self._lock:
-                self._known[key] = program
+            busy = self._busy.setdefault(key, threading.Lock())
+        with busy:  # two threads with the same shapes compile one program
+            if key not in self._known:
+                self._known[key] = self._compile(step, args, static)
+        program = self._known[key]
         with self._device:
             begun = time.perf_counter()
             answer = jax.device_get(program(*args))
@@ -190,10 +197,21 @@ class Programs:
 
     def _compile(self, step: str, args: tuple[Any, ...], static: tuple[Any, ...]) -> Any:
         function, axes = STEPS[step]
-        program = jax.jit(jax.vmap(partial(function, *static), in_axes=axes)).lower(*args).compile()
+        batched = jax.jit(jax.vmap(partial(function, *static), in_axes=axes))
+        program = batched.lower(*args).compile(compiler_options=_options())
         with self._lock:
             self.compiled += 1
         return program
+
+
+@functools.cache
+def _options() -> dict[str, bool | str]:
+    """What programs are compiled with: `ONE_ORDER` where this XLA knows it, else nothing."""
+    try:
+        jax.jit(lambda x: x + x).lower(1.0).compile(compiler_options=ONE_ORDER)
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return ONE_ORDER
 
 
 PROGRAMS = Programs()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -44,6 +46,8 @@ class Contract(eqx.Module):
     `plan` [units] is the offered plan and `issued` the one carried out: `plan` if the supplier
     accepts, else the just-in-time plan as confirmed, `jit`. `price = cbt + fee`, where `cbt`, the
     cost-benefit transfer, is what the deviation costs the retailer (arXiv:2605.16695 section 3.1).
+    Only that transfer is charged; if the retailer were paid its own as well, the principal would be
+    left with `budget` (section 3.2): a deficit of the whole gain, since the two are complements.
     """
 
     plan: Float[Array, ...]
@@ -58,7 +62,7 @@ class Contract(eqx.Module):
     price: Float[Array, ""]
     paid: Float[Array, ""]
     supplier_surplus: Float[Array, ""]  # gain in the supplier's utility, less the price
-    budget: Float[Array, ""]  # what the principal collects before fees; negative = a deficit
+    budget: Float[Array, ""]  # of two-sided VCG: both transfers, before fees; negative = a deficit
     certificate: Certificate
     accepted: Bool[Array, ""]
     filled: Bool[Array, ""]  # could the supplier fill the just-in-time order?
@@ -73,7 +77,7 @@ class Contract(eqx.Module):
         return names if names.ndim else str(names)
 
     @property
-    def chain_cost(self) -> Float[Array, ""]:
+    def chain_cost(self) -> Any:
         """Money both parties spend under the offered plan [currency]."""
         return self.retailer.cost_plan + self.supplier.cost_plan
 
@@ -152,7 +156,7 @@ def offer(
         price=price,
         paid=jnp.where(accepted, price, 0.0),
         supplier_surplus=surplus,
-        budget=cbt,
+        budget=cbt - (seller.utility_plan - seller.utility_jit),
         certificate=certificate,
         accepted=accepted,
         filled=quo.filled,

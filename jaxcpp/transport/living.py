@@ -54,11 +54,12 @@ def begin(side: Side, plan: Float[Array, " n"]) -> path.PathState:
 
 def conclude(side: Side, plan: Float[Array, " n"], state: path.PathState) -> Bracket:
     """Round the flows at the path's end and prove the bracket."""
-    flows = rounding.settle(side, split(side, state.price, state.epsilon), plan)
+    price = path.reached(state)
+    flows = rounding.settle(side, split(side, price, state.epsilon), plan)
     return Bracket(
-        lower=bound(side, state.price) - jnp.vdot(state.price, plan),
+        lower=bound(side, price) - jnp.vdot(price, plan),
         upper=rounding.cost_of(side, flows),
-        price=state.price,
+        price=price,
         flows=flows,
         rounds=state.rounds,
     )

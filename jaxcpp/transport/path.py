@@ -113,6 +113,14 @@ def advance(evaluate: Evaluate, state: PathState, tolerance: Float[Array, ""]) -
     return choose(state.done, state, chosen)
 
 
+def reached(state: PathState) -> Float[Array, " n"]:
+    """The price a path stands at; where it has ended, its next Newton step, not looked at any more.
+
+    So near the end a step squares the imbalance, and what is proved of a price is proved of any price.
+    """
+    return jnp.where(state.done & (state.mode == NEWTON) & (state.rejected == 0), state.trial, state.price)
+
+
 def follow(
     evaluate: Evaluate, state: PathState, tolerance: Float[Array, ""], max_rounds: int | Int[Array, ""]
 ) -> PathState:
@@ -142,7 +150,8 @@ def _after_acceptance(
     floor = 64.0 * jnp.finfo(seen.value.dtype).eps
     enough = state.held | (proven <= 0.5 * target) | (state.epsilon <= floor)
     gap = proven + REPAIR_PRICE * imbalance
-    lower = ~enough & (imbalance < LEAVE_STAGE)
+    done = gap <= target
+    lower = ~enough & ~done & (imbalance < LEAVE_STAGE)
     epsilon = jnp.where(lower, SHRINK * state.epsilon, state.epsilon)
     longest = CLIP * state.epsilon * state.reach
     size = jnp.max(jnp.abs(step))
@@ -154,7 +163,7 @@ def _after_acceptance(
         value=seen.value, rival_value=state.rival_value, rise=jnp.vdot(seen.gradient, step),
         epsilon=epsilon, gap=gap, mode=jnp.where(lower, JUMP, NEWTON).astype(state.mode.dtype),
         rejected=jnp.zeros_like(state.rejected), rounds=state.rounds, reach=reach,
-        strict=state.strict, held=state.held, done=gap <= target,
+        strict=state.strict, held=state.held, done=done,
     )  # fmt: skip
 
 
@@ -189,6 +198,9 @@ def _directions(seen: Evaluation) -> tuple[Float[Array, " n"], Float[Array, " n"
     root = jnp.maximum(diagonal, jnp.maximum(least, precision * precision))
     scale = jnp.where(stuck, 0.0, jax.lax.rsqrt(root))
     unit = jnp.maximum(1.0 - diagonal * scale * scale, 0.0) + RIDGE * diagonal.shape[0] * precision
+    # Nodes that all but nothing ties to the rest: rounding error in their imbalance is no reason to go far,
+    # since the longest step shortens all others with it.
+    unit = unit + RIDGE * least * scale * scale
     scaled = seen.slope * scale[:, None] * scale[None, :] + jnp.diag(unit)
     factor = jnp.linalg.cholesky(scaled)
     right = jnp.stack([seen.gradient, seen.drift], axis=1) * scale[:, None]

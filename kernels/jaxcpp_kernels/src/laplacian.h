@@ -262,20 +262,28 @@ inline void factorize(Laplacian* self) {
   eliminate(core, self->panel);
 }
 
-// Solve in place for one or two right-hand sides, (n) each.
-inline void solve(const Laplacian& self, double* b0, double* b1) {
-  for (int a = 0; a < self.pivots; ++a) {
-    const double f0 = b0[self.order[a]] * self.inverse[a], f1 = b1[self.order[a]] * self.inverse[a];
-    for (int e = self.row[a]; e < self.row[a + 1]; ++e) {
-      b0[self.neighbour[e]] += f0 * self.value[e];
-      b1[self.neighbour[e]] += f1 * self.value[e];
+// Solve in place for two right-hand sides, (n) each. In the first solution, what a node adds of its own
+// to the mean of those it is coupled to is held to +-`limit`: a part of the network that hardly trades
+// with the rest then moves that far as a whole, what differs within it is kept, and the product with
+// the right-hand side stays positive. Returns the most that a node would have added.
+inline double solve(Laplacian* self, double* b0, double* b1, double limit) {
+  double longest = 0.0;
+  const auto held = [&longest, limit](double value) {
+    longest = most(longest, __builtin_fabs(value));
+    return least(most(value, -limit), limit);
+  };
+  for (int a = 0; a < self->pivots; ++a) {
+    const double f0 = b0[self->order[a]] * self->inverse[a], f1 = b1[self->order[a]] * self->inverse[a];
+    for (int e = self->row[a]; e < self->row[a + 1]; ++e) {
+      b0[self->neighbour[e]] += f0 * self->value[e];
+      b1[self->neighbour[e]] += f1 * self->value[e];
     }
   }
-  const Dense& core = self.core;
-  double *p0 = self.packed, *p1 = self.packed + core.stride;
+  const Dense& core = self->core;
+  double *p0 = self->packed, *p1 = self->packed + core.stride;
   for (int r = 0; r < core.stride; ++r) {
-    p0[r] = r < core.n ? b0[self.kept[r]] : 0.0;
-    p1[r] = r < core.n ? b1[self.kept[r]] : 0.0;
+    p0[r] = r < core.n ? b0[self->kept[r]] : 0.0;
+    p1[r] = r < core.n ? b1[self->kept[r]] : 0.0;
   }
   for (int k = 0; k < core.n; ++k) {
     const float* row = core.entry + size_t(k) * core.stride;
@@ -296,22 +304,24 @@ inline void solve(const Laplacian& self, double* b0, double* b1) {
       sum0 += entry * load(p0 + u);
       sum1 += entry * load(p1 + u);
     }
-    p0[k] = (p0[k] + sum_of(sum0)) * core.inverse[k];
+    p0[k] = held(p0[k] * core.inverse[k]) + sum_of(sum0) * core.inverse[k];
     p1[k] = (p1[k] + sum_of(sum1)) * core.inverse[k];
   }
   for (int r = 0; r < core.n; ++r) {
-    b0[self.kept[r]] = p0[r];
-    b1[self.kept[r]] = p1[r];
+    b0[self->kept[r]] = p0[r];
+    b1[self->kept[r]] = p1[r];
   }
-  for (int a = self.pivots - 1; a >= 0; --a) {
-    double x0 = b0[self.order[a]], x1 = b1[self.order[a]];
-    for (int e = self.row[a]; e < self.row[a + 1]; ++e) {
-      x0 += self.value[e] * b0[self.neighbour[e]];
-      x1 += self.value[e] * b1[self.neighbour[e]];
+  for (int a = self->pivots - 1; a >= 0; --a) {
+    double x0 = 0.0, x1 = 0.0;
+    for (int e = self->row[a]; e < self->row[a + 1]; ++e) {
+      x0 += self->value[e] * b0[self->neighbour[e]];
+      x1 += self->value[e] * b1[self->neighbour[e]];
     }
-    b0[self.order[a]] = x0 * self.inverse[a];
-    b1[self.order[a]] = x1 * self.inverse[a];
+    const int v = self->order[a];
+    b0[v] = held(b0[v] * self->inverse[a]) + x0 * self->inverse[a];
+    b1[v] = (b1[v] + x1) * self->inverse[a];
   }
+  return longest;
 }
 
 }  // namespace

@@ -21,15 +21,16 @@ struct Progress {
   double epsilon, trial_epsilon;
   double value;   // at `price`
   double rise;    // of the value that the Newton part of the move promises, to first order
-  double radius;  // longest Newton step, in epsilon
+  double radius;  // most a node moves of its own in a Newton step, in epsilon
   bool moved;     // is there an accepted point to compare with
-  bool clipped;   // was the step longer than the radius
+  bool clipped;   // would a node have moved more
   int rejected;   // in a row
 };
 
 constexpr double kShrink = 0.5;        // epsilon from one stage to the next
 constexpr double kLeaveStage = 0.2;    // imbalance (mass 1) below which a stage may be left
-constexpr double kClip = 3.0;          // longest Newton step, in epsilon, until longer ones have proved good
+constexpr double kClip = 2.0;          // most a node moves of its own, in epsilon, until more has proved good
+constexpr double kSettled = 1e-4;      // rise that a step promises, in epsilon, below which its length is no matter
 constexpr double kArmijo = 1e-4;
 constexpr double kCut = 0.25;          // of a move that was rejected
 constexpr double kRepairPrice = 3.0;   // what moving one unit of imbalance is expected to cost
@@ -77,7 +78,8 @@ inline Totals look(Path* self, double epsilon, double* imbalance) {
 }
 
 // Newton's step and the path's tangent at the point last looked at.
-inline void direct(Path* self, double epsilon) {
+// No node moves further than `longest` on its own; returns how far one would have.
+inline double direct(Path* self, double epsilon, double longest) {
   clear(&self->slope);
   add_slope(self->retailer, &self->slope);
   if (self->supplier.present) add_slope(self->supplier, &self->slope);
@@ -87,7 +89,7 @@ inline void direct(Path* self, double epsilon) {
     self->step[i] = self->gradient[i] * epsilon;
     self->tangent[i] = self->retailer.drift[i] - (self->supplier.present ? self->supplier.drift[i] : 0.0);
   }
-  solve(self->slope, self->step, self->tangent);
+  return solve(&self->slope, self->step, self->tangent, longest);
 }
 
 // A rejected move, price and epsilon alike, is cut.
@@ -111,6 +113,15 @@ inline void adapt_radius(double value, Progress* at) {
     at->radius *= 2.0;
   else if (kept < 0.3)
     at->radius = most(kClip, 0.5 * at->radius);
+}
+
+// One more Newton step, not looked at: so near the end it squares the imbalance.
+inline void finish(Path* self, double epsilon) {
+  const double longest = direct(self, epsilon, kClip * epsilon);
+  double sum = 0.0;
+  for (int i = 0; i < self->n; ++i) sum += self->step[i];
+  if (!finite(sum) || longest > kClip * epsilon) return;
+  for (int i = 0; i < self->n; ++i) self->price[i] += self->step[i];
 }
 
 // One round: look at the trial, accept or reject it, choose the next. False where there is no way on.
@@ -138,25 +149,27 @@ inline bool advance(Path* self, const Problem& problem, Progress* at, Result* re
   const double gap = proven + kRepairPrice * imbalance;
   result->gap = gap + kRepairPrice * self->stranded;
   result->done = gap <= target;
-  if (result->done) return false;
-  direct(self, at->epsilon);
-  double longest = 0.0, sum = 0.0;
-  for (int i = 0; i < n; ++i) {
-    longest = most(longest, __builtin_fabs(self->step[i]));
-    sum += self->step[i] + self->tangent[i];
+  if (result->done) {
+    finish(self, at->epsilon);
+    return false;
   }
-  if (!finite(sum)) return false;
-  const bool enough = proven <= kEnough * target || at->epsilon <= 64.0 * kPrecision;
-  const bool lower = !enough && imbalance < kLeaveStage && longest <= kClip * at->epsilon;
-  at->clipped = longest > at->radius * at->epsilon;
-  const double scale = at->clipped ? at->radius * at->epsilon / longest : 1.0;
-  // The bias, nearly all of what is proven, falls with epsilon: go no further than needed.
-  at->trial_epsilon = lower ? at->epsilon * most(kShrink, kAim * target / proven) : at->epsilon;
+  const double limit = at->radius * at->epsilon;
+  const double longest = direct(self, at->epsilon, limit);
+  double sum = 0.0;
   at->rise = 0.0;
   for (int i = 0; i < n; ++i) {
-    const double step = self->step[i] * scale;
-    at->rise += self->gradient[i] * step;
-    self->move[i] = step + (at->trial_epsilon - at->epsilon) * self->tangent[i];
+    sum += self->step[i] + self->tangent[i];
+    at->rise += self->gradient[i] * self->step[i];
+  }
+  if (!finite(sum)) return false;
+  at->clipped = longest > limit;
+  const bool enough = proven <= kEnough * target || at->epsilon <= 64.0 * kPrecision;
+  const bool near = longest <= kClip * at->epsilon || at->rise <= kSettled * at->epsilon;
+  const bool lower = !enough && imbalance < kLeaveStage && near;
+  // The bias, nearly all of what is proven, falls with epsilon: go no further than needed.
+  at->trial_epsilon = lower ? at->epsilon * most(kShrink, kAim * target / proven) : at->epsilon;
+  for (int i = 0; i < n; ++i) {
+    self->move[i] = self->step[i] + (at->trial_epsilon - at->epsilon) * self->tangent[i];
     self->trial[i] = self->price[i] + self->move[i];
   }
   if (lower) {
