@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxcpp.agents import weeks as time
-from jaxcpp.agents.arrays import floats
+from jaxcpp.agents.arrays import Numbers, floats
 from jaxcpp.agents.terms import Terms
 from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.transport.side import Side
@@ -45,16 +44,16 @@ class Retailer(eqx.Module):
 
     def __init__(
         self,
-        unit_cost: ArrayLike,
-        demand: ArrayLike,
-        margin: ArrayLike,
+        unit_cost: Numbers,
+        demand: Numbers,
+        margin: Numbers,
         *,
-        holding_cost: ArrayLike = 0.0,
-        backlog_cost: ArrayLike = jnp.inf,
-        lost_sale_cost: ArrayLike = jnp.inf,
-        leftover_cost: ArrayLike = jnp.inf,
-        inventory: ArrayLike | None = None,
-        week: ArrayLike | None = None,
+        holding_cost: Numbers = 0.0,
+        backlog_cost: Numbers = jnp.inf,
+        lost_sale_cost: Numbers = jnp.inf,
+        leftover_cost: Numbers = jnp.inf,
+        inventory: Numbers | None = None,
+        week: Numbers | None = None,
         weeks: int | None = None,
     ) -> None:
         cost, asked = floats(unit_cost, demand)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxcpp.agents import weeks as time
-from jaxcpp.agents.arrays import floats
+from jaxcpp.agents.arrays import Numbers, floats
 from jaxcpp.agents.terms import Terms
 from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.transport.side import Side
@@ -30,7 +29,7 @@ class Supplier(eqx.Module):
     holding_cost: Float[Array, ""]
 
     def __init__(
-        self, unit_cost: ArrayLike, capacity: ArrayLike, margin: ArrayLike, *, holding_cost: ArrayLike = 0.0
+        self, unit_cost: Numbers, capacity: Numbers, margin: Numbers, *, holding_cost: Numbers = 0.0
     ) -> None:
         cost, most = floats(unit_cost, capacity)
         most = most[:, None] if most.ndim == 1 else most

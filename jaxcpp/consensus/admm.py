@@ -30,7 +30,7 @@ RELAXATION = 1.6
 FIRST_EPSILON = 0.1
 SHRINK = 0.25
 LEAVE_STAGE = 4e-3
-"""Residual (of a volume of 1) at which the smoothing is lowered."""
+"""Residual (of a volume of 1) at which the smoothing is lowered, and never before it is below it."""
 LAST_EPSILON = 0.2
 """Of the gap asked for: a smoothing below this is not what keeps a certificate wide."""
 BALANCE = 5.0
@@ -92,7 +92,7 @@ def advance(
     primal, dual = jnp.sum(jnp.abs(taken - shipped)), 2.0 * jnp.sum(jnp.abs(mean - proposal))
     residual = primal + dual
 
-    lower = (residual < LEAVE_STAGE) & (epsilon > last_epsilon)
+    lower = (residual < jnp.minimum(LEAVE_STAGE, epsilon)) & (epsilon > last_epsilon)
     due = (state.since >= PATIENCE) & ~lower & (residual > ROUNDING)
     stiffer, softer = due & (primal > BALANCE * dual), due & (dual > BALANCE * primal)
     changed = lower | stiffer | softer

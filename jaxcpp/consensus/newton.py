@@ -65,7 +65,10 @@ def certify(
     """What the price is worth; where a path has ended and its certificate fails, the path goes on."""
     outcome = settle(retailer, supplier, path.reached(state), state.epsilon, state.rounds)
     certified = outcome.certified(tolerance)
-    failed = state.done & ~certified & (state.strict > TIGHTEST)
+    # Near the best and still short of units: there are none to be had, and no target would find them.
+    least = tolerance * outcome.spend
+    hopeless = (outcome.gap <= least) & (outcome.missing > least)
+    failed = state.done & ~certified & ~hopeless & (state.strict > TIGHTEST)
     state = path.choose(failed, path.resume(state), state)
     return eqx.tree_at(lambda s: s.done, state, state.done | certified), outcome
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from jaxcpp.consensus.outcome import FEASIBLE
 from jaxcpp.fleet.batch import Solved, rows
 from jaxcpp.fleet.contracts import Contracts
 from jaxcpp.fleet.data import Fleet
@@ -19,6 +18,9 @@ from jaxcpp.mechanism import status as codes
 
 DUST = 1e-9
 """Of a contract's volume: units below this are rounding, and written as none."""
+
+ROUNDING = 1e-6
+"""Of a contract's volume: less than this unserved just in time comes of rounding the part confirmed."""
 
 OF_JIT = ("retailer_cost_jit", "retailer_utility_jit", "gain")
 """Columns that speak of the retailer's life with the just-in-time plan."""
@@ -60,8 +62,9 @@ def _flat(part: Solved) -> dict[str, np.ndarray]:
     columns["efficiency_gap"] = contract.certificate.efficiency_gap
     columns["price_error"] = contract.certificate.price_error
     columns["jit_total"], columns["order_total"] = contract.jit.sum(axis=-1), contract.ordered
-    left = np.asarray(part.quo.unmet)
-    columns["jit_unmet"] = np.where(left > FEASIBLE, left * part.prepared.terms.volume, 0.0)
+    left, lost_sale_cost = np.asarray(part.quo.unmet), part.bucket.lanes.retailer[:, 3]
+    unserved = np.isinf(lost_sale_cost) & (left > ROUNDING)
+    columns["jit_unmet"] = np.where(unserved, left * part.prepared.terms.volume, 0.0)
     return {name: np.asarray(values) for name, values in columns.items()}
 
 

@@ -137,9 +137,13 @@ def offer(
     )
     proven = stays | outcome.certified(tolerance)
     accepted = proven & ~stays & (surplus > noise * unit)
+    # If some plan left nothing missing, one within the gap of it could not miss this much: half the
+    # ceiling is still dearer than any detour. A plan that is not near the best yet shows nothing.
+    shortage = 0.5 * terms.ceiling / terms.money * outcome.missing
+    impossible = (outcome.missing > FEASIBLE) & (shortage > outcome.gap)
     code = jnp.select(
-        [outcome.missing > FEASIBLE, ~proven, stays, accepted],
-        [codes.INFEASIBLE, codes.NOT_CONVERGED, codes.NO_GAIN, codes.ACCEPTED],
+        [stays, impossible, ~proven, accepted],
+        [codes.NO_GAIN, codes.INFEASIBLE, codes.NOT_CONVERGED, codes.ACCEPTED],
         codes.DECLINED,
     )
     plan, jit = either(quo.plan, outcome.plan) * terms.volume, quo.plan * terms.volume
@@ -160,7 +164,7 @@ def offer(
         certificate=certificate,
         accepted=accepted,
         filled=quo.filled,
-        unmet=outcome.missing * terms.volume,
+        unmet=either(quo.unmet, outcome.missing) * terms.volume,
         code=code,
         rounds=outcome.rounds,
     )

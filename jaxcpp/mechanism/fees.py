@@ -7,10 +7,9 @@ own report is truthful (arXiv:2605.16695 Theorems 1-3). A fee here is such a sch
 from __future__ import annotations
 
 import equinox as eqx
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jaxcpp.agents.arrays import floats
+from jaxcpp.agents.arrays import Numbers, floats
 
 
 class AdditiveFee(eqx.Module):
@@ -24,7 +23,7 @@ class AdditiveFee(eqx.Module):
 
     alpha: Float[Array, ""]
 
-    def __init__(self, alpha: ArrayLike = 0.0) -> None:
+    def __init__(self, alpha: Numbers = 0.0) -> None:
         (self.alpha,) = floats(alpha)
 
     def charge(self) -> Float[Array, ""]:

@@ -25,6 +25,7 @@ TRUST_JUMP = 0.1  # imbalance above which a predicted point is checked against t
 CLIP = 6.0  # longest Newton step, in epsilon: the flows change by at most exp(6)
 REACH = 256.0  # most that CLIP may grow: a node whose flows are all decided feels no slope for a while
 ARMIJO = 1e-4
+CUT = 0.25  # of a step that was rejected
 STALLED = 8  # rejected Newton steps in a row after which rounding error is all that is left
 REPAIR_PRICE = 3.0  # what moving one unit of imbalance is expected to cost when it is rounded away
 
@@ -169,16 +170,16 @@ def _after_acceptance(
 
 def _after_rejection(state: PathState, value: Float[Array, ""]) -> PathState:
     newton, jump = state.mode == NEWTON, state.mode == JUMP
-    move = 0.25 * state.move
+    move = CUT * state.move
     trial = jnp.where(newton, state.price + move, jnp.where(jump, state.price, state.rival))
     rejected = state.rejected + newton.astype(state.rejected.dtype)
     return PathState(
         price=state.price, trial=trial, move=move, rival=jnp.where(jump, state.trial, state.rival),
         value=state.value,
         rival_value=jnp.where(jump, jnp.where(jnp.isfinite(value), value, -jnp.inf), state.rival_value),
-        rise=0.25 * state.rise, epsilon=state.epsilon, gap=state.gap,
+        rise=CUT * state.rise, epsilon=state.epsilon, gap=state.gap,
         mode=jnp.where(newton, NEWTON, jnp.where(jump, COMPARE, FORCED)).astype(state.mode.dtype),
-        rejected=rejected, rounds=state.rounds, reach=jnp.ones_like(state.reach),
+        rejected=rejected, rounds=state.rounds, reach=jnp.maximum(CUT * state.reach, 1.0),
         strict=state.strict, held=state.held, done=rejected >= STALLED,
     )  # fmt: skip
 

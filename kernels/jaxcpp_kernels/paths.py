@@ -38,7 +38,7 @@ class Side(NamedTuple):
 class Path(NamedTuple):
     """Where a path ended. `done` as in the twin: the gap is small enough, or no move raises the value."""
 
-    price: jax.Array  # (n,) currency / unit, the last accepted
+    price: jax.Array  # (n,) currency / unit, the last accepted and, where done, a Newton step on
     epsilon: jax.Array  # () smoothing at which it was accepted
     gap: jax.Array  # () currency, last estimate of the certified gap; inf where there was no round
     rounds: jax.Array  # () evaluations

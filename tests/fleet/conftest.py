@@ -31,7 +31,7 @@ class Solved:
 
 @pytest.fixture(scope="session")
 def solved(tmp_path_factory) -> Solved:
-    sample = random_sample(7, CONTRACTS)
+    sample = random_sample(4, CONTRACTS)
     fleet = read(sample.tables(), tmp_path_factory.mktemp("solved") / "fleet")
     settings, progress = Settings(flows=True), []
     run = plan_fleet(fleet, settings, progress.append)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ import pytest
 from tests.kernels.contracts import FIRST_EPSILON, batch, opening, sides
 from tests.strategies import Options
 
-SETTINGS = {"epsilon": FIRST_EPSILON, "tolerance": 1e-6}
+search = partial(native.solve_path, epsilon=FIRST_EPSILON, tolerance=1e-6)
 LANES = 12
 
 FRESH = """
@@ -26,9 +27,9 @@ jax.config.update("jax_enable_x64", True)
 import numpy as np
 import jaxcpp_kernels as native
 folder = Path(sys.argv[1])
-given = np.load(folder / "given.npz")
-ours, theirs = (native.Side(*(given[f"{who}{i}"] for i in range(6))) for who in ("ours", "theirs"))
-found = native.solve_path(ours, theirs, given["start"], epsilon=0.05, tolerance=1e-6)
+given = lambda name: np.load(folder / f"{name}.npy")
+ours, theirs = (native.Side(*(given(f"{who}{i}") for i in range(6))) for who in ("ours", "theirs"))
+found = native.solve_path(ours, theirs, given("start"), epsilon=0.05, tolerance=1e-6)
 np.save(folder / "price.npy", np.asarray(found.price))
 """
 
@@ -44,9 +45,7 @@ def alone(both):
     start = opening(both).price
     ours, theirs = sides(both)
     pick = lambda tree, lane: jax.tree.map(lambda leaf: leaf[lane], tree)  # noqa: E731
-    each = [
-        native.solve_path(pick(ours, lane), pick(theirs, lane), start[lane], **SETTINGS) for lane in range(LANES)
-    ]
+    each = [search(pick(ours, lane), pick(theirs, lane), start[lane]) for lane in range(LANES)]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *each)
 
 
@@ -63,27 +62,29 @@ def test_alone_all_end(alone):
 @pytest.mark.parametrize("threads", [0, 1, 2, 5, 40])
 def test_any_number_of_threads(both, alone, threads):
     ours, theirs = sides(both)
-    same_bits(native.solve_path(ours, theirs, opening(both).price, threads=threads, **SETTINGS), alone)
+    same_bits(search(ours, theirs, opening(both).price, threads=threads), alone)
 
 
 def test_any_order(both, alone):
     order = np.random.default_rng(0).permutation(LANES)
     ours, theirs = jax.tree.map(lambda leaf: leaf[order], sides(both))
-    found = native.solve_path(ours, theirs, opening(both).price[order], threads=2, **SETTINGS)
+    found = search(ours, theirs, opening(both).price[order], threads=2)
     same_bits(found, jax.tree.map(lambda leaf: leaf[order], alone))
 
 
-@pytest.mark.parametrize("wrap", [jax.vmap, lambda call: jax.jit(jax.vmap(call))], ids=["vmap", "jit of vmap"])
+@pytest.mark.parametrize(
+    "wrap", [jax.vmap, lambda call: jax.jit(jax.vmap(call))], ids=["vmap", "jit of vmap"]
+)
 def test_vmap_and_jit(both, alone, wrap):
     ours, theirs = sides(both)
-    call = lambda a, b, start: native.solve_path(a, b, start, **SETTINGS)  # noqa: E731
+    call = lambda a, b, start: search(a, b, start)  # noqa: E731
     same_bits(wrap(call)(ours, theirs, opening(both).price), alone)
 
 
 def test_vmap_of_vmap(both, alone):
     ours, theirs = jax.tree.map(lambda leaf: leaf.reshape(3, 4, *leaf.shape[1:]), sides(both))
     start = opening(both).price.reshape(3, 4, -1)
-    call = lambda a, b, start: native.solve_path(a, b, start, **SETTINGS)  # noqa: E731
+    call = lambda a, b, start: search(a, b, start)  # noqa: E731
     found = jax.jit(jax.vmap(jax.vmap(call)))(ours, theirs, start)
     same_bits(jax.tree.map(lambda leaf: leaf.reshape(LANES, *leaf.shape[2:]), found), alone)
 
@@ -92,9 +93,9 @@ def test_one_side_shared_by_all_lanes(both):
     ours, theirs = sides(both)
     first = jax.tree.map(lambda leaf: leaf[0], theirs)
     start = opening(both).price
-    shared = jax.vmap(lambda a, b, at: native.solve_path(a, b, at, **SETTINGS), in_axes=(0, None, 0))(ours, first, start)
+    shared = jax.vmap(lambda a, b, at: search(a, b, at), in_axes=(0, None, 0))(ours, first, start)
     copied = jax.tree.map(lambda leaf: jnp.stack([leaf] * LANES), first)
-    same_bits(shared, native.solve_path(ours, copied, start, **SETTINGS))
+    same_bits(shared, search(ours, copied, start))
 
 
 def test_each_lane_its_own_settings(both, alone):
@@ -108,7 +109,9 @@ def test_each_lane_its_own_settings(both, alone):
     assert np.all(rounds[::3] == 4)
     assert not np.any(np.asarray(found.done)[::3])
     same = [lane for lane in range(LANES) if lane % 2 == 0 and lane % 3]
-    same_bits(jax.tree.map(lambda leaf: leaf[np.array(same)], found), jax.tree.map(lambda leaf: leaf[same], alone))
+    same_bits(
+        jax.tree.map(lambda leaf: leaf[np.array(same)], found), jax.tree.map(lambda leaf: leaf[same], alone)
+    )
     early = [lane for lane in range(LANES) if lane % 2 and lane % 3]
     assert np.all(rounds[early] < alone.rounds[early])
 
@@ -134,9 +137,10 @@ def test_a_path_goes_on_where_it_stopped(both, alone):
 
 def test_a_fresh_process_on_one_thread(both, alone, tmp_path):
     ours, theirs = sides(both)
-    arrays = {f"ours{i}": np.asarray(leaf) for i, leaf in enumerate(ours[:6])}
-    arrays |= {f"theirs{i}": np.asarray(leaf) for i, leaf in enumerate(theirs[:6])}
-    np.savez(tmp_path / "given.npz", start=np.asarray(opening(both).price), **arrays)
+    for who, one in (("ours", ours), ("theirs", theirs)):
+        for i, leaf in enumerate(one[:6]):
+            np.save(tmp_path / f"{who}{i}.npy", np.asarray(leaf))
+    np.save(tmp_path / "start.npy", np.asarray(opening(both).price))
     environment = os.environ | {"JAXCPP_KERNEL_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", FRESH, str(tmp_path)]
     subprocess.run(command, env=environment, check=True, timeout=300)

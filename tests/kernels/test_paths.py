@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.kernels.contracts import TOLERANCE, batch, relative_gap, solve, twin
 from tests.strategies import Options
 
-EVERYTHING = {
-    "inventory": True, "lost_sales": True, "backlog": True, "leftovers": True, "holes": True, "ties": True,
-    "zeros": True,
-}  # fmt: skip
+EVERYTHING = Options(
+    6, 8, 4, weeks=2, inventory=True, lost_sales=True, backlog=True, leftovers=True, holes=True, ties=True,
+    zeros=True,
+)  # fmt: skip
 
 CASES = {
     "one of each": Options(1, 1, 1),
@@ -28,8 +30,8 @@ CASES = {
     "tight": Options(6, 7, 4, capacity="tight"),
     "tight ties": Options(6, 7, 4, capacity="tight", ties=True),
     "weeks": Options(4, 5, 3, weeks=3, backlog=True),
-    "everything": Options(6, 8, 4, weeks=2, **EVERYTHING),
-    "everything, tight": Options(6, 8, 4, weeks=2, capacity="tight", size=12, **EVERYTHING),
+    "everything": EVERYTHING,
+    "everything, tight": replace(EVERYTHING, capacity="tight", size=12),
     "many nodes": Options(60, 40, 9),
 }
 

@@ -1,0 +1,81 @@
+"""The kernels' core on random problems and garbage under the compiler's sanitizers."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from jaxcpp_kernels import build
+
+HERE = Path(__file__).resolve().parent
+BATCHES = 3000
+
+ADDRESS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+THREAD = ("-fsanitize=thread",)
+EMPTY = "int main() { return 0; }\n"
+
+
+def compile_with(command, flags, folder, sources):
+    """Compile and link in one go; the program, or the reason why not."""
+    program = folder / "driver"
+    arguments = [
+        *command,
+        "-std=c++17",
+        "-O1",
+        "-g",
+        "-pthread",
+        *flags,
+        *map(str, sources),
+        "-o",
+        str(program),
+    ]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=500)
+    return program if done.returncode == 0 else done.stderr
+
+
+def copies(command, flags, folder):
+    """One object for each copy of the core, those that this processor can run among them."""
+    for level, options in build.levels().items():
+        target = folder / f"core_{level}.o"
+        source = str(build.SOURCES / "core.cpp")
+        arguments = [
+            "-std=c++17",
+            "-O1",
+            "-g",
+            *flags,
+            *options,
+            *build.defines(level),
+            "-c",
+            source,
+            "-o",
+            str(target),
+        ]
+        subprocess.run([*command, *arguments], check=True, timeout=500)
+        yield target
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("levels", ["v1", "all"])
+@pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["address and undefined", "thread"])
+def test_random_problems_and_garbage(flags, levels, tmp_path):
+    try:
+        command = build.compiler()
+    except build.BuildError as error:
+        pytest.skip(str(error))
+    empty = tmp_path / "empty.cpp"
+    empty.write_text(EMPTY)
+    if isinstance(compile_with(command, flags, tmp_path, [empty]), str):
+        pytest.skip(f"{command[0]} has no {flags[0]}")
+    objects = list(copies(command, flags, tmp_path))
+    known = [f"-DJAXCPP_HAS_{level.upper()}" for level in build.levels() if levels == "all"]
+    objects = objects if known else objects[:1]
+    sources = [build.SOURCES / "batch.cpp", HERE / "driver.cpp", *objects]
+    program = compile_with(command, (*flags, *known, "-I", str(build.SOURCES)), tmp_path, sources)
+    assert isinstance(program, Path), program
+    done = subprocess.run(
+        [str(program), "1", str(BATCHES)], capture_output=True, text=True, check=False, timeout=500
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+    assert f"{BATCHES} batches" in done.stdout
