@@ -75,6 +75,18 @@ def read(tables: Mapping[str, pa.Table], folder: Path) -> Fleet:
     return read_fleet(folder)[0]
 
 
+def without(tables: Mapping[str, pa.Table], vendors: set[str]) -> Tables:
+    """The tables without some vendors and their products."""
+    offers = tables["offers"].to_pylist()
+    gone = {row["product_id"] for row in offers if row["vendor_id"] in vendors}
+    kept = {}
+    for name, table in tables.items():
+        rows = table.to_pylist()
+        keep = [row.get("vendor_id") not in vendors and row.get("product_id") not in gone for row in rows]
+        kept[name] = table.filter(pa.array(keep, pa.bool_()))
+    return kept
+
+
 def shuffled(tables: Mapping[str, pa.Table], seed: int) -> Tables:
     """The same tables with their rows in another order."""
     rng = np.random.default_rng(seed)

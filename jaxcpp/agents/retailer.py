@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxcpp.agents import weeks as time
@@ -71,7 +72,7 @@ class Retailer(eqx.Module):
         if cost.ndim != 2 or cost.shape[1] != asked.shape[0]:
             raise ValueError(
                 f"Retailer: unit_cost must be (inbound, region) and demand (region,) or (region, week); "
-                f"got {jnp.shape(unit_cost)} and {jnp.shape(demand)}"
+                f"got {np.shape(unit_cost)} and {np.shape(demand)}"
             )
         self.unit_cost, self.demand = cost, asked
         self.inventory = None if inventory is None else floats(inventory)[0]

@@ -11,7 +11,14 @@ from jaxtyping import Array, Float, Int
 from jaxcpp.agents.protocol import Agent, Confirmation
 
 FEASIBLE = 1e-9
-"""Units of a contract of volume 1 that may be missing from a plan still called feasible."""
+"""Units of a contract of volume 1 that may be missing from a plan still called feasible, in float64."""
+SUMS = 32
+"""Of rounding error: what sums over a contract of volume 1 may be off by."""
+
+
+def feasible(missing: Any) -> Any:
+    """Whether a plan that misses so much of a volume of 1 may be called feasible; one plan or a batch."""
+    return missing <= max(FEASIBLE, SUMS * float(jnp.finfo(missing.dtype).eps))
 
 
 class Outcome(eqx.Module):
@@ -41,7 +48,7 @@ class Outcome(eqx.Module):
     @property
     def gap(self) -> Any:
         """Certified: the joint cost of this plan is within `gap` of the best."""
-        return jnp.maximum(self.cost - self.bound, 0.0)
+        return (self.cost - self.bound).clip(0.0)  # a method: numpy's numbers stay numpy's
 
     @property
     def spend(self) -> Any:
@@ -50,7 +57,7 @@ class Outcome(eqx.Module):
 
     def certified(self, tolerance: Any) -> Any:
         """Whether the plan is feasible and its gap within `tolerance` of its chain cost."""
-        return (self.missing <= FEASIBLE) & (self.gap <= tolerance * jnp.maximum(self.spend, 1e-6))
+        return feasible(self.missing) & (self.gap <= tolerance * self.spend.clip(1e-6))
 
 
 def settle(

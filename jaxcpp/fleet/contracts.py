@@ -59,8 +59,8 @@ def _refuse_coupled(fleet: Fleet) -> None:
         source = int(fleet.sources.source[shared][0])
         vendor = int(fleet.source_vendor[source])
         problems.append(
-            f"sources: the capacity of {fleet.source_ids[source]!r} is shared by {products_of[vendor]} "
-            f"products of vendor {fleet.vendor_ids[vendor]!r} "
+            f"sources: the capacity of {str(fleet.source_ids[source])!r} is shared by {products_of[vendor]} "
+            f"products of vendor {str(fleet.vendor_ids[vendor])!r} "
             f"({len(np.unique(fleet.sources.source[shared]))} such sources in all); give each product a "
             f"capacity of its own in `product_id`"
         )
@@ -68,8 +68,9 @@ def _refuse_coupled(fleet: Fleet) -> None:
     if (vendors_of > 1).any():
         product = int(np.argmax(vendors_of > 1))
         problems.append(
-            f"offers: product {fleet.product_ids[product]!r} is offered by {vendors_of[product]} vendors "
-            f"({int((vendors_of > 1).sum())} such products in all); keep one offer a product"
+            f"offers: product {str(fleet.product_ids[product])!r} is offered by "
+            f"{vendors_of[product]} vendors ({int((vendors_of > 1).sum())} such products in all); "
+            f"keep one offer a product"
         )
     if problems:
         raise CoupledContractsError(

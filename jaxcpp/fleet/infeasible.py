@@ -80,27 +80,30 @@ def shortage(fleet: Fleet, found: Contracts, packer: Packer, contract: int) -> S
     if missing <= SLACK * max(lane.demand.sum(), 1.0):
         return Shortage(0.0, "")
     reachable = np.zeros(entries, bool)
-    reachable[j[np.isin(a, np.unique(i)) | (lane.inventory[a] > 0.0)]] = True
+    reachable[j[np.isin(a, np.unique(i))]] = True
     shipped = np.bincount(k * weeks + made, answer.x[:ship], sources * weeks).reshape(sources, weeks)
-    return Shortage(missing, _words(fleet, lane, unserved, reachable, shipped))
+    # While units go unserved, every source that could still make them in time is used up.
+    full = shipped >= lane.capacity * (1.0 - SLACK)
+    return Shortage(missing, _words(fleet, lane, unserved, reachable, full, weeks if late else 0))
 
 
-def _words(fleet: Fleet, lane: Lane, unserved: Floats, reachable: np.ndarray, shipped: np.ndarray) -> str:
-    entry = int(np.argmax(unserved > SLACK * lane.demand.sum()))
-    cut = np.flatnonzero((unserved > 0.0) & ~reachable)
+def _words(
+    fleet: Fleet, lane: Lane, unserved: Floats, reachable: np.ndarray, full: np.ndarray, late: int
+) -> str:
+    """`full` marks sources and weeks that are used up, `late` is by how many weeks demand may wait."""
+    some = unserved > SLACK * lane.demand.sum()
+    entry = int(np.argmax(some))
+    cut = np.flatnonzero(some & ~reachable)
     if len(cut):
-        where = fleet.region_ids[lane.region[cut[0]]]
+        where = str(fleet.region_ids[lane.region[cut[0]]])
         return (
             f"region {where!r} cannot be reached: no inbound node that serves it has a lane from the "
             f"vendor; add an inbound or an outbound lane, or a lost_sale_cost ({unserved.sum():,.10g} units "
             f"unserved)"
         )
-    where, week = fleet.region_ids[lane.region[entry]], int(lane.week[entry])
-    full = np.flatnonzero((shipped >= lane.capacity * (1.0 - 1e-9)).all(axis=1))
-    names = (
-        ", ".join(repr(str(fleet.source_ids[source])) for source in lane.source[full])
-        or "the vendor's sources"
-    )
+    where, week = str(fleet.region_ids[lane.region[entry]]), int(lane.week[entry])
+    sources = lane.source[full[:, : week + late + 1].all(axis=1)]
+    names = ", ".join(repr(str(fleet.source_ids[source])) for source in sources)
     return (
         f"{unserved.sum():,.10g} of {lane.demand.sum():,.10g} units cannot be served, first in region "
         f"{where!r} week {week}: the capacity of {names} is used up; raise capacity, allow backlog, or "

@@ -40,17 +40,17 @@ def check_whole(fleet: Fleet) -> None:
     if len(broken):
         row = broken[0]
         raise WholeUnitsError(
-            f"whole units: demand for product {fleet.product_ids[demand.product[row]]!r} in region "
-            f"{fleet.region_ids[demand.region[row]]!r} week {demand.week[row]} is {demand.units[row]:g} "
+            f"whole units: demand for product {str(fleet.product_ids[demand.product[row]])!r} in region "
+            f"{str(fleet.region_ids[demand.region[row]])!r} week {demand.week[row]} is {demand.units[row]:g} "
             f"({len(broken):,} such rows); round the demand table, or plan continuous units"
         )
     broken = np.flatnonzero(np.abs(stock.units - np.rint(stock.units)) > NEAR)
     if len(broken):
         row = broken[0]
         raise WholeUnitsError(
-            f"whole units: inventory of product {fleet.product_ids[stock.product[row]]!r} at "
-            f"{fleet.inbound_ids[stock.inbound[row]]!r} is {stock.units[row]:g} ({len(broken):,} such rows); "
-            f"round the inventory table, or plan continuous units"
+            f"whole units: inventory of product {str(fleet.product_ids[stock.product[row]])!r} at "
+            f"{str(fleet.inbound_ids[stock.inbound[row]])!r} is {stock.units[row]:g} "
+            f"({len(broken):,} such rows); round the inventory table, or plan continuous units"
         )
 
 

@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcpp.agents.terms import Terms
-from jaxcpp.consensus.outcome import FEASIBLE, Outcome
+from jaxcpp.consensus.outcome import SUMS, Outcome, feasible
 from jaxcpp.mechanism import status as codes
 from jaxcpp.mechanism.fees import AdditiveFee
 from jaxcpp.mechanism.status_quo import StatusQuo
 
 ROUNDING = 1e-12
-"""Of the money at stake: what float64 arithmetic may add to a proven bound."""
+"""Of the money at stake: what float64 arithmetic may add to a proven bound; float32 adds more."""
 
 
 class Certificate(eqx.Module):
@@ -96,17 +96,18 @@ def offer(
     were sold at no cost [currency]. The supplier accepts when its surplus is positive.
     """
     unit = terms.money * terms.volume
-    noise = ROUNDING * (
+    rounding = max(ROUNDING, SUMS * float(jnp.finfo(unit.dtype).eps))
+    noise = rounding * (
         jnp.abs(own) / unit + jnp.abs(quo.supplier.upper) + quo.retailer.spend + quo.supplier.spend
     )
     # Where just-in-time is as good as anything the certificate can tell, it is the plan.
     jit_cost = quo.retailer.upper + quo.supplier.upper
-    jit_gap = jit_cost - outcome.bound
+    jit_gap = jnp.maximum(jit_cost - outcome.bound, 0.0)
     enough = tolerance * jnp.maximum(quo.retailer.spend + quo.supplier.spend, 1e-6)
     stays = (
         (jit_cost - outcome.cost <= jnp.maximum(outcome.gap, noise))
         & (jit_gap <= enough)
-        & (quo.unmet <= FEASIBLE)
+        & feasible(quo.unmet)
     )
 
     def either(jit: Float[Array, ...], plan: Float[Array, ...]) -> Float[Array, ...]:
@@ -140,7 +141,7 @@ def offer(
     # If some plan left nothing missing, one within the gap of it could not miss this much: half the
     # ceiling is still dearer than any detour. A plan that is not near the best yet shows nothing.
     shortage = 0.5 * terms.ceiling / terms.money * outcome.missing
-    impossible = (outcome.missing > FEASIBLE) & (shortage > outcome.gap)
+    impossible = ~feasible(outcome.missing) & (shortage > outcome.gap)
     code = jnp.select(
         [stays, impossible, ~proven, accepted],
         [codes.NO_GAIN, codes.INFEASIBLE, codes.NOT_CONVERGED, codes.ACCEPTED],

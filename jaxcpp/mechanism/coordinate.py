@@ -31,6 +31,8 @@ def coordinate(
 ) -> Contract:
     """Find the plan with the lowest joint cost and price it against just-in-time.
 
+    Compiled once for each shape of its arguments, a matter of seconds, and then for any numbers.
+
     Args:
         retailer: the party that orders; its numbers stay behind its own agent.
         supplier: the party that ships; likewise.
@@ -48,16 +50,28 @@ def coordinate(
     _same_nodes(retailer, supplier)
     dtype = retailer.demand.dtype
     reach = (1e-6 if dtype == jnp.float64 else 1e-3) if tolerance is None else tolerance
-    target = jnp.asarray(reach, dtype)
+    charged = AdditiveFee() if fee is None else fee
+    return _compiled(retailer, supplier, charged, jnp.asarray(reach, dtype), method, max_rounds)
+
+
+def _coordinate(
+    retailer: Retailer,
+    supplier: Supplier,
+    fee: AdditiveFee,
+    target: Float[Array, ""],
+    method: Literal["newton", "admm"],
+    max_rounds: int | None,
+) -> Contract:
     terms = frame(retailer, supplier, money(retailer, supplier))
     quo = status_quo(retailer, supplier, terms, target)
     outcome = solve(retailer.agent(terms), supplier.agent(terms), target, method, max_rounds)
-    contract = offer(
-        retailer.profit_at_no_cost(), terms, quo, outcome, AdditiveFee() if fee is None else fee, target
-    )
+    contract = offer(retailer.profit_at_no_cost(), terms, quo, outcome, fee, target)
     shape = (-1, retailer.weeks) if retailer.weekly else (-1,)
     plans = tuple(plan.reshape(shape) for plan in (contract.plan, contract.jit, contract.issued))
     return eqx.tree_at(lambda c: (c.plan, c.jit, c.issued), contract, plans)
+
+
+_compiled = jax.jit(_coordinate, static_argnames=("method", "max_rounds"))
 
 
 def status_quo(

@@ -15,7 +15,7 @@ from jaxcpp.agents.retailer import Retailer
 from jaxcpp.agents.supplier import Supplier
 from jaxcpp.agents.terms import Terms
 from jaxcpp.agents.transport_agent import TransportAgent
-from jaxcpp.consensus.outcome import FEASIBLE
+from jaxcpp.consensus.outcome import feasible
 from jaxcpp.transport import living
 from jaxcpp.transport.side import Side
 
@@ -178,4 +178,4 @@ def in_part(
 
 def in_full(order: Order, cost: Cost, unfilled: Float[Array, " n"]) -> StatusQuo:
     """The status quo where the supplier fills the whole order."""
-    return StatusQuo(order, order.plan, jnp.sum(unfilled) <= FEASIBLE, order.cost, cost, order.unmet)
+    return StatusQuo(order, order.plan, feasible(jnp.sum(unfilled)), order.cost, cost, order.unmet)

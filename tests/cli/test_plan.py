@@ -222,3 +222,27 @@ def test_contracts_tied_by_a_shared_source_are_refused_in_words(run, toy, tmp_pa
     assert result.exit_code == Status.BAD_INPUT
     assert "maker" in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_contracts_that_are_tied_together_are_refused_in_words(run, toy, tmp_path):
+    offers = toy / "offers.csv"
+    header, row = offers.read_text().splitlines()
+    vendor = header.split(",").index("vendor_id")
+    cells = row.split(",")
+    for name in ("sources", "inbound_lanes"):
+        table = toy / f"{name}.csv"
+        first, *rows = table.read_text().splitlines()
+        column = first.split(",").index("vendor_id")
+        second = [
+            ",".join("another" if at == column else cell for at, cell in enumerate(line.split(",")))
+            for line in rows
+        ]
+        table.write_text("\n".join([first, *rows, *second]) + "\n")
+    again = ",".join("another" if at == vendor else cell for at, cell in enumerate(cells))
+    offers.write_text("\n".join([header, row, again]) + "\n")
+    result = run("plan", toy, tmp_path / "run")
+    assert result.exit_code == Status.BAD_INPUT
+    assert result.stderr.startswith("Error: This version plans contracts one by one")
+    assert "is offered by 2 vendors (1 such products in all)" in result.stderr
+    assert result.stdout == ""
+    assert not (tmp_path / "run").exists()

@@ -77,15 +77,13 @@ def test_any_order(both, alone):
 )
 def test_vmap_and_jit(both, alone, wrap):
     ours, theirs = sides(both)
-    call = lambda a, b, start: search(a, b, start)  # noqa: E731
-    same_bits(wrap(call)(ours, theirs, opening(both).price), alone)
+    same_bits(wrap(search)(ours, theirs, opening(both).price), alone)
 
 
 def test_vmap_of_vmap(both, alone):
     ours, theirs = jax.tree.map(lambda leaf: leaf.reshape(3, 4, *leaf.shape[1:]), sides(both))
     start = opening(both).price.reshape(3, 4, -1)
-    call = lambda a, b, start: search(a, b, start)  # noqa: E731
-    found = jax.jit(jax.vmap(jax.vmap(call)))(ours, theirs, start)
+    found = jax.jit(jax.vmap(jax.vmap(search)))(ours, theirs, start)
     same_bits(jax.tree.map(lambda leaf: leaf.reshape(LANES, *leaf.shape[2:]), found), alone)
 
 
@@ -93,7 +91,7 @@ def test_one_side_shared_by_all_lanes(both):
     ours, theirs = sides(both)
     first = jax.tree.map(lambda leaf: leaf[0], theirs)
     start = opening(both).price
-    shared = jax.vmap(lambda a, b, at: search(a, b, at), in_axes=(0, None, 0))(ours, first, start)
+    shared = jax.vmap(search, in_axes=(0, None, 0))(ours, first, start)
     copied = jax.tree.map(lambda leaf: jnp.stack([leaf] * LANES), first)
     same_bits(shared, search(ours, copied, start))
 

@@ -91,11 +91,11 @@ def test_space_plus_time_is_the_same_as_one_matrix(backlog):
             costs[0][:, ~is_open] = np.inf
             kwargs = [{}, {}]
         outside = (np.full((lanes, regions * weeks), 40.0), np.zeros((lanes, sources * weeks)))
-        buys, ships = (
+        buyer, seller = (
             native.Side(jnp.asarray(cost), jnp.asarray(units), jnp.asarray(away), jnp.asarray(rest), **more)
             for cost, units, away, more in zip(costs, (mass, capacity), outside, kwargs, strict=True)
         )
-        return native.solve_path(buys, ships, jnp.asarray(rest), epsilon=0.05, tolerance=1e-6)
+        return native.solve_path(buyer, seller, jnp.asarray(rest), epsilon=0.05, tolerance=1e-6)
 
     dense, factored = pair(True), pair(False)
     for one, other in zip(dense, factored, strict=True):

@@ -7,6 +7,7 @@ batches of `LANES`, and every number that a test may want to vary is an argument
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, Literal
 
@@ -105,6 +106,19 @@ def draws(shape: Shape, count: int, seed: int = 0) -> list[Options]:
 def problems_of(shape: Shape, count: int, seed: int = 0) -> list[Problem]:
     """Random problems of one shape."""
     return [build(options) for options in draws(shape, count, seed)]
+
+
+def padded(problem: Problem, inbound: int, regions: int, sources: int) -> Problem:
+    """The same problem with closed nodes, regions without demand and sources without capacity at its end."""
+    nodes, areas, plants = inbound - problem.inbound, regions - problem.regions, sources - problem.sources
+    return replace(
+        problem,
+        unit_cost=np.pad(problem.unit_cost, ((0, nodes), (0, areas)), constant_values=np.inf),
+        demand=np.pad(problem.demand, ((0, areas), (0, 0))),
+        supplier_unit_cost=np.pad(problem.supplier_unit_cost, ((0, plants), (0, nodes)), constant_values=np.inf),
+        capacity=np.pad(problem.capacity, ((0, plants), (0, 0))),
+        inventory=np.pad(problem.inventory, (0, nodes)),
+    )
 
 
 def dearest(problem: Problem) -> float:

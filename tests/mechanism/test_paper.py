@@ -101,4 +101,4 @@ def test_no_fee_by_default():
     contract = coordinate(RETAILER, SUPPLIER)
     assert contract.fee == 0
     assert contract.price == contract.cbt == contract.paid
-    assert contract.supplier_surplus == pytest.approx(90, abs=CENT)
+    assert contract.supplier_surplus == pytest.approx(120, abs=CENT)
