@@ -19,6 +19,10 @@ from jaxcpp.fleet.settings import Settings
 DUST = 1e-9
 """Of a contract's volume: flows below this are rounding."""
 
+TOLERANCE = 1e-9
+"""Of each party's cost: how near to their cheapest flows are, and to shipping exactly the plan. Far below
+the tolerance of plans, which certifies what a plan costs and not which truck it is on."""
+
 
 def flow_columns(fleet: Fleet, found: Contracts, solved: list[Solved], settings: Settings) -> Columns:
     """Shipments of every contract's issued plan, sorted by contract, party and nodes."""
@@ -35,7 +39,7 @@ def _shipments(fleet: Fleet, part: Solved, settings: Settings) -> list[dict[str,
     bucket, weeks = part.bucket, fleet.weeks
     size = lanes_per_batch(bucket.shape, settings)
     issued = np.asarray(part.contract.issued)
-    taken, shipped = in_batches(size, "flows", (bucket.lanes, issued), (np.asarray(settings.tolerance),))
+    taken, shipped = in_batches(size, "flows", (bucket.lanes, issued), (np.asarray(TOLERANCE),))
     least = DUST * np.asarray(part.prepared.terms.volume)[:, None, None]
     lane, node, column = np.nonzero(taken > least)
     retailer = {

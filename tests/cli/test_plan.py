@@ -239,7 +239,7 @@ def test_contracts_that_are_tied_together_are_refused_in_words(run, toy, tmp_pat
         ]
         table.write_text("\n".join([first, *rows, *second]) + "\n")
     again = ",".join("another" if at == vendor else cell for at, cell in enumerate(cells))
-    offers.write_text("\n".join([header, row, again]) + "\n")
+    offers.write_text(f"{header}\n{row}\n{again}\n")
     result = run("plan", toy, tmp_path / "run")
     assert result.exit_code == Status.BAD_INPUT
     assert result.stderr.startswith("Error: This version plans contracts one by one")

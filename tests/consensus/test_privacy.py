@@ -64,7 +64,8 @@ def test_the_protocol_is_what_the_trap_lets_pass():
 @pytest.mark.parametrize("method", ["newton", "admm"])
 def test_the_coordinator_sees_answers_only(method):
     retailer, supplier = agents()
-    asked_retailer, asked_supplier = [], []
+    asked_retailer: list[str] = []
+    asked_supplier: list[str] = []
     tolerance = jnp.asarray(1e-5)
     outcome = solve(Trap(retailer, asked_retailer), Trap(supplier, asked_supplier), tolerance, method)
     assert bool(outcome.certified(tolerance))

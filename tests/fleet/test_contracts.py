@@ -19,7 +19,7 @@ def coupled(*, capacity: bool, vendors: bool):
                 if row["product_id"] == "beer":
                     row["vendor_id"] = "vendor-of-ale"
         # One of the two sources speaks for every product.
-        first = [row for row in sample.rows["sources"] if row["product_id"] in ("ale", "beer")][0]
+        first = next(row for row in sample.rows["sources"] if row["product_id"] in ("ale", "beer"))
         first["product_id"] = None
     if vendors:
         sample.add(("offers", {"vendor_id": "vendor-of-ale", "product_id": "cider", "margin": 1.0}))

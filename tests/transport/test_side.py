@@ -131,12 +131,15 @@ def test_the_bracket_holds_the_exact_cost(seed):
     assert float(bracket.upper - bracket.lower) <= 1e-6 * exact
 
 
-def test_sinkhorn_ships_the_plan():
+def test_sinkhorn_sweeps_end_where_the_plan_is_answered():
+    """The price that answers a plan is a fixed point, and sweeps come back to it from nearby."""
     side = random_side(1, stock=False, holes=False)
-    plan = whole_plan(side, 1)
-    epsilon = jnp.asarray(0.3)
-    price = sinkhorn.sweeps(side, plan, jnp.zeros_like(plan), epsilon, 20_000)
-    np.testing.assert_allclose(answer(side, price, epsilon).plan, plan, atol=1e-9)
+    side = Side(side.cost, side.mass, side.outside * 0.3, side.stock)  # an outside option worth its while
+    epsilon, price = jnp.asarray(0.3), random_price(1)
+    plan = answer(side, price, epsilon).plan
+    np.testing.assert_allclose(sinkhorn.sweep(side, plan, price, epsilon), price, atol=1e-12)
+    nearby = sinkhorn.sweeps(side, plan, price + 0.2, epsilon, 2_000)
+    np.testing.assert_allclose(answer(side, nearby, epsilon).plan, plan, atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -107,9 +107,8 @@ inline void cut(Path* self, Progress* at) {
 // the rest moves as one, and has far to go.
 inline void adapt_radius(double value, Progress* at) {
   const double kept = (value - at->value) / at->rise;
-  if (!at->clipped || (JA == 1 && at->trial_epsilon < at->epsilon))
+  if (!at->clipped)
     at->radius = kClip;
-  else if (JA == 2 && at->trial_epsilon < at->epsilon) {}
   else if (kept > 0.7)
     at->radius *= 2.0;
   else if (kept < 0.3)
