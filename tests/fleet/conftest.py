@@ -33,7 +33,8 @@ class Solved:
 def solved(tmp_path_factory) -> Solved:
     sample = random_sample(4, CONTRACTS)
     fleet = read(sample.tables(), tmp_path_factory.mktemp("solved") / "fleet")
-    settings, progress = Settings(flows=True), []
+    settings = Settings(flows=True)
+    progress: list[Progress] = []
     run = plan_fleet(fleet, settings, progress.append)
     found = list(answers(run, sample))
     return Solved(sample, fleet, settings, run, progress, found, [truth(answer) for answer in found])

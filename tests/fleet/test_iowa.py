@@ -50,14 +50,8 @@ def test_every_contract_of_the_bundled_fleet_is_certified(tmp_path):
     assert set(document["rounds"]) == {"median", "p99", "max"}
     assert set(document["seconds"]) == {"read", "compile", "solve", "write", "total"}
 
-    columns = {
-        name: column.to_numpy(zero_copy_only=False)
-        for name, column in zip(
-            (table := pq.read_table(tmp_path / "run" / "contracts.parquet")).column_names,
-            table.columns,
-            strict=True,
-        )
-    }
+    table = pq.read_table(tmp_path / "run" / "contracts.parquet")
+    columns = {name: table[name].to_numpy() for name in table.column_names}
     chain = columns["retailer_cost_plan"] + columns["supplier_cost_plan"]
     assert (columns["efficiency_gap"] <= TOLERANCE * chain * (1 + 1e-9)).all()
     assert (columns["price_error"] <= TOLERANCE * chain * (1 + 1e-9)).all()

@@ -93,12 +93,15 @@ def draws(shape: Shape, count: int, seed: int = 0) -> list[Options]:
         rng = np.random.default_rng([seed, number, *shape])
         found.append(
             Options(
-                inbound, regions, sources, weeks,
+                inbound,
+                regions,
+                sources,
+                weeks,
                 capacity="tight" if rng.random() < 0.3 else "loose",
                 size=int(rng.choice([0, 0, 4, 12])),
                 seed=int(rng.integers(2**31)),
                 **{flag: bool(rng.random() < 0.5) for flag in FLAGS},
-            )  # fmt: skip
+            )
         )
     return found
 
@@ -109,13 +112,15 @@ def problems_of(shape: Shape, count: int, seed: int = 0) -> list[Problem]:
 
 
 def padded(problem: Problem, inbound: int, regions: int, sources: int) -> Problem:
-    """The same problem with closed nodes, regions without demand and sources without capacity at its end."""
+    """The same problem with closed nodes, idle regions and idle sources at its end."""
     nodes, areas, plants = inbound - problem.inbound, regions - problem.regions, sources - problem.sources
     return replace(
         problem,
         unit_cost=np.pad(problem.unit_cost, ((0, nodes), (0, areas)), constant_values=np.inf),
         demand=np.pad(problem.demand, ((0, areas), (0, 0))),
-        supplier_unit_cost=np.pad(problem.supplier_unit_cost, ((0, plants), (0, nodes)), constant_values=np.inf),
+        supplier_unit_cost=np.pad(
+            problem.supplier_unit_cost, ((0, plants), (0, nodes)), constant_values=np.inf
+        ),
         capacity=np.pad(problem.capacity, ((0, plants), (0, 0))),
         inventory=np.pad(problem.inventory, (0, nodes)),
     )
@@ -124,7 +129,8 @@ def padded(problem: Problem, inbound: int, regions: int, sources: int) -> Proble
 def dearest(problem: Problem) -> float:
     """More than any unit can cost or earn on its way through the chain [currency / unit]."""
     lanes = [cost[np.isfinite(cost)] for cost in (problem.unit_cost, problem.supplier_unit_cost)]
-    rates = [rate if np.isfinite(rate) else 0.0 for rate in (problem.backlog, problem.lost_sale, problem.leftover)]
+    limits = problem.backlog, problem.lost_sale, problem.leftover
+    rates = [rate if np.isfinite(rate) else 0.0 for rate in limits]
     return float(
         sum(cost.max(initial=0.0) for cost in lanes)
         + problem.margin

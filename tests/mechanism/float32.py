@@ -36,7 +36,11 @@ def main() -> None:
         "efficiency_gap": contracts.certificate.efficiency_gap,
         "price_error": contracts.certificate.price_error,
     }
-    json.dump({name: value if isinstance(value, str) else np.asarray(value).tolist() for name, value in fields.items()}, sys.stdout)
+    plain = {
+        name: value if isinstance(value, str) else np.asarray(value).tolist()
+        for name, value in fields.items()
+    }
+    json.dump(plain, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -90,10 +90,11 @@ def test_accepted_below_a_fee_of_120(offer, alpha, status):
 
 
 def test_not_accepted_at_exactly_120(offer):
-    """The supplier is then indifferent, and its stated surplus is that of flows that exist: never too much."""
+    """The supplier is then indifferent; its stated surplus is that of flows that exist."""
     contract = offer(120.0)
     assert contract.status == "declined"
-    assert abs(contract.supplier_surplus) <= contract.certificate.efficiency_gap + contract.certificate.price_error
+    certificate = contract.certificate
+    assert abs(contract.supplier_surplus) <= certificate.efficiency_gap + certificate.price_error
     assert contract.paid == 0
 
 
