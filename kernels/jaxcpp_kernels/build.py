@@ -86,22 +86,23 @@ def defines(level: str) -> list[str]:
 def build(library: Path = LIBRARY) -> Path:
     """Compile and link the kernels; the library appears all at once or not at all.
 
-    Raises BuildError where that is impossible.
+    A compiler too old for a level of x86-64 leaves that copy of the core out. Raises BuildError where
+    not even the first can be had.
     """
-    command, include, copies = compiler(), headers(), levels()
-    flags = [f"-DJAXCPP_HAS_{level.upper()}" for level in copies]
-    flags += [f'-DJAXCPP_FINGERPRINT="{fingerprint()}"', "-isystem", str(include)]
+    command, include = compiler(), headers()
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         out = Path(folder)
-        jobs = [
-            [*COMMON, *CORE, *options, *defines(level), "core.cpp", f"core_{level}.o"]
-            for level, options in copies.items()
-        ]
-        jobs += [[*COMMON, *flags, name, f"{name}.o"] for name in ("batch.cpp", "ffi.cpp")]
         with ThreadPoolExecutor(max_workers=max(1, len(os.sched_getaffinity(0)))) as pool:
-            list(pool.map(lambda job: _compile(command, job, out), jobs))
-        objects = [str(out / job[-1]) for job in jobs]
-        _run([*command, "-shared", "-pthread", "-o", str(out / library.name), *objects])
+            cores = list(pool.map(lambda each: _core(command, each[0], each[1], out), levels().items()))
+            copies = [copy for copy in cores if copy is not None]
+            flags = [*COMMON, *(f"-DJAXCPP_HAS_{path.stem.upper()}" for path in copies)]
+            flags += [f'-DJAXCPP_FINGERPRINT="{fingerprint()}"', "-isystem", str(include)]
+            rest = [
+                pool.submit(_compile, command, flags, name, out / f"{name}.o")
+                for name in ("batch.cpp", "ffi.cpp")
+            ]
+            objects = [*copies, *(each.result() for each in rest)]
+        _run([*command, "-shared", "-pthread", "-o", str(out / library.name), *map(str, objects)])
         (out / library.name).replace(library)
     return library
 
@@ -118,9 +119,19 @@ def build_or_explain(library: Path = LIBRARY) -> bool:
     return True
 
 
-def _compile(command: list[str], job: list[str], out: Path) -> None:
-    *flags, source, target = job
-    _run([*command, *flags, "-c", str(SOURCES / source), "-o", str(out / target)])
+def _core(command: list[str], level: str, options: tuple[str, ...], out: Path) -> Path | None:
+    flags = [*COMMON, *CORE, *options, *defines(level)]
+    try:
+        return _compile(command, flags, "core.cpp", out / f"{level}.o")
+    except BuildError:
+        if level == "v1":
+            raise
+        return None
+
+
+def _compile(command: list[str], flags: list[str], source: str, target: Path) -> Path:
+    _run([*command, *flags, "-c", str(SOURCES / source), "-o", str(target)])
+    return target
 
 
 def _run(command: list[str]) -> None:

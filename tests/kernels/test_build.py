@@ -80,6 +80,21 @@ def test_built_in_place_and_out_of_date(copy):
     assert "other sources" in python(copy, ASK).stdout
 
 
+@pytest.mark.slow
+def test_a_compiler_that_knows_no_levels(copy, tmp_path):
+    """Old compilers refuse -march=x86-64-v3: the portable copy serves."""
+    try:
+        command = build.compiler()
+    except build.BuildError as error:
+        pytest.skip(str(error))
+    old = tmp_path / "old-compiler"
+    old.write_text(f'#!/bin/sh\ncase "$*" in *x86-64-v*) exit 1;; esac\nexec {" ".join(command)} "$@"\n')
+    old.chmod(0o755)
+    assert builds(copy, CXX=str(old)).returncode == 0
+    done = python(copy, "from jaxcpp_kernels import library; print(library.instruction_set())")
+    assert done.stdout.strip() == "x86-64-v1"
+
+
 def test_a_spoiled_library(copy):
     (copy / build.LIBRARY.name).write_bytes(b"not a library")
     assert "cannot be loaded" in python(copy, ASK).stdout
