@@ -130,7 +130,7 @@ def offer(
     price = cbt + charged
     gain = buyer.utility_plan - buyer.utility_jit + seller.utility_plan - seller.utility_jit
     surplus = seller.utility_plan - seller.utility_jit - price
-    wide = outcome.retailer.cost - outcome.retailer_floor
+    wide = jnp.maximum(outcome.retailer.cost - outcome.retailer_floor, 0.0)
     baseline = quo.order.cost.upper - quo.order.cost.lower
     certificate = Certificate(
         efficiency_gap=(either(jit_gap, outcome.gap) + noise) * unit,
