@@ -20,8 +20,6 @@ from jaxcpp.transport import path
 MAX_ROUNDS = 200
 TURN = 8
 """Rounds between two certificates."""
-TIGHTEST = 5e-4
-"""Of the tolerance: a path whose certificate fails at a tighter target than this is given up."""
 
 
 def evaluate(retailer: Agent[Any], supplier: Agent[Any]) -> path.Evaluate:
@@ -68,7 +66,7 @@ def certify(
     # Near the best and still short of units: there are none to be had, and no target would find them.
     least = tolerance * outcome.spend
     hopeless = (outcome.gap <= least) & (outcome.missing > least)
-    failed = state.done & ~certified & ~hopeless & (state.strict > TIGHTEST)
+    failed = state.done & ~certified & ~hopeless & (state.strict > path.TIGHTEST)
     state = path.choose(failed, path.resume(state), state)
     return eqx.tree_at(lambda s: s.done, state, state.done | certified), outcome
 

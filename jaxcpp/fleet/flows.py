@@ -12,16 +12,21 @@ import numpy as np
 
 from jaxcpp.fleet.batch import Solved, in_batches, lanes_per_batch, rows
 from jaxcpp.fleet.contracts import Contracts
-from jaxcpp.fleet.data import Fleet
+from jaxcpp.fleet.data import Fleet, Floats
 from jaxcpp.fleet.results import Columns
 from jaxcpp.fleet.settings import Settings
+from jaxcpp.fleet.vertex import cheapest_flows
+from jaxcpp.transport.living import Bracket
+from jaxcpp.transport.side import Side
 
 DUST = 1e-9
 """Of a contract's volume: flows below this are rounding."""
 
-TOLERANCE = 1e-9
-"""Of each party's cost: how near to their cheapest flows are, and to shipping exactly the plan. Far below
-the tolerance of plans, which certifies what a plan costs and not which truck it is on."""
+NEARER = 0.1
+"""Of the tolerance of plans: how near to their cheapest flows are, so that their costs tell the same."""
+
+EXACT = 1e-8
+"""Of a contract's volume: flows that miss their plan by more are found anew, exactly."""
 
 
 def flow_columns(fleet: Fleet, found: Contracts, solved: list[Solved], settings: Settings) -> Columns:
@@ -38,9 +43,14 @@ def _shipments(fleet: Fleet, part: Solved, settings: Settings) -> list[dict[str,
     """A bucket's shipments: the retailer's to regions, the supplier's to inbound nodes."""
     bucket, weeks = part.bucket, fleet.weeks
     size = lanes_per_batch(bucket.shape, settings)
-    issued = np.asarray(part.contract.issued)
-    taken, shipped = in_batches(size, "flows", (bucket.lanes, issued), (np.asarray(TOLERANCE),))
-    least = DUST * np.asarray(part.prepared.terms.volume)[:, None, None]
+    volume = np.asarray(part.prepared.terms.volume)
+    plan = np.asarray(part.contract.issued)
+    tolerance = NEARER * settings.tolerance
+    found = in_batches(size, "flows", (bucket.lanes, plan), (np.asarray(tolerance),))
+    whole = settings.units == "integer"
+    taken, shipped = (_units(side, bracket, plan, volume, tolerance, whole) for side, bracket in found)
+    taken = taken[:, :, :-1]  # the last of the retailer's private nodes is what is left over
+    least = DUST * volume[:, None, None]
     lane, node, column = np.nonzero(taken > least)
     retailer = {
         "contract": bucket.contract[lane],
@@ -62,3 +72,19 @@ def _shipments(fleet: Fleet, part: Solved, settings: Settings) -> list[dict[str,
         "units": shipped[lane, node, row],
     }
     return [retailer, supplier]
+
+
+def _units(
+    side: Side, bracket: Bracket, plan: Floats, volume: Floats, tolerance: float, whole: bool
+) -> Floats:
+    """Flows [units] that ship exactly the plan: the search's own where they are near enough and may be."""
+    flows = np.array(bracket.flows.lane)
+    wide = bracket.upper - bracket.lower > tolerance * np.maximum(np.abs(bracket.upper), 1e-6)
+    missed = np.sum(bracket.flows.short, axis=1)
+    for row in np.flatnonzero((missed > EXACT) | wide | whole):
+        one, x = rows(side, int(row)), plan[row] / volume[row]
+        flows[row], missed[row] = cheapest_flows(one, x, flows[row] > 0.0)
+        if missed[row] > EXACT or wide[row]:
+            flows[row], _ = cheapest_flows(one, x, np.isfinite(one.cost))
+    units = flows * volume[:, None, None]
+    return np.rint(units) if whole else units

@@ -30,6 +30,7 @@ from jaxcpp.mechanism.fees import AdditiveFee
 from jaxcpp.mechanism.terms import frame
 from jaxcpp.transport import kernels, living
 from jaxcpp.transport.rounding import Flows
+from jaxcpp.transport.side import Side
 
 jax.tree_util.register_dataclass(
     Lanes,
@@ -126,12 +127,14 @@ def search(lane: Lanes, state: Any, tolerance: Money, limit: Int[Array, ""]) -> 
     return newton.certify(buys, ships, state, tolerance)
 
 
-def flows(lane: Lanes, plan: Array, tolerance: Money) -> tuple[Array, Array]:
-    """Both parties' cheapest flows for a plan [units]: to demand entries, and from sources and weeks."""
+def flows(
+    lane: Lanes, plan: Array, tolerance: Money
+) -> tuple[tuple[Side, living.Bracket], tuple[Side, living.Bracket]]:
+    """Retailer's and supplier's private problems, and their cheapest flows for a plan, in scaled units."""
     retailer, vendor, terms = parties(lane)
-    sides = retailer.agent(terms).side, vendor.agent(terms).side
-    taken, shipped = (living.cheapest(side, plan / terms.volume, tolerance).flows.lane for side in sides)
-    return taken[:, :-1] * terms.volume, shipped * terms.volume
+    buys, ships = retailer.agent(terms).side, vendor.agent(terms).side
+    x = plan / terms.volume
+    return (buys, living.cheapest(buys, x, tolerance)), (ships, living.cheapest(ships, x, tolerance))
 
 
 def private(

@@ -97,9 +97,10 @@ def offer(
     """
     unit = terms.money * terms.volume
     rounding = max(ROUNDING, SUMS * float(jnp.finfo(unit.dtype).eps))
-    noise = rounding * (
-        jnp.abs(own) / unit + jnp.abs(quo.supplier.upper) + quo.retailer.spend + quo.supplier.spend
-    )
+    # The money at stake: gross profits and costs, just in time and with the plan.
+    quo_stake = jnp.abs(quo.supplier.upper) + quo.retailer.spend + quo.supplier.spend
+    plan_stake = jnp.abs(outcome.retailer.cost) + jnp.abs(outcome.supplier.cost) + outcome.spend
+    noise = rounding * (jnp.abs(own) / unit + quo_stake + plan_stake)
     # Where just-in-time is as good as anything the certificate can tell, it is the plan.
     jit_cost = quo.retailer.upper + quo.supplier.upper
     jit_gap = jnp.maximum(jit_cost - outcome.bound, 0.0)

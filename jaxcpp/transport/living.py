@@ -7,6 +7,7 @@ ends at is the side's marginal value of one more unit at each node.
 from __future__ import annotations
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -14,6 +15,8 @@ from jaxcpp.transport import kernels, path, rounding, sinkhorn
 from jaxcpp.transport.side import Side, answer, bound, split
 
 MAX_ROUNDS = 150
+MISSED = 1e-9
+"""Units of a volume of 1 that flows may miss of the plan they ship."""
 
 
 class Bracket(eqx.Module):
@@ -79,11 +82,41 @@ def cheapest(side: Side, plan: Float[Array, " n"], tolerance: Float[Array, ""]) 
 def follow(
     side: Side, plan: Float[Array, " n"], tolerance: Float[Array, ""], skip: Bool[Array, ""]
 ) -> Bracket:
-    """As `cheapest`; where `skip`, no more than a first guess, at no cost."""
-    side = closed_where_idle(side, plan)
+    """As `cheapest`; where `skip`, no more than a first guess, at no cost.
+
+    A path whose bracket comes out too wide goes on at a tighter target.
+    """
+    whole, side = side, closed_where_idle(side, plan)
     begun = eqx.tree_at(lambda s: s.done, begin(side, plan), skip)
-    if kernels.usable(plan):
-        ended = kernels.follow_living(side, plan, begun, tolerance, MAX_ROUNDS)
-    else:
-        ended = path.follow(evaluate(side, plan), begun, tolerance, MAX_ROUNDS)
-    return conclude(side, plan, ended)
+    missed = max(MISSED, 32.0 * float(jnp.finfo(plan.dtype).eps))
+
+    def search(state: path.PathState) -> path.PathState:
+        if kernels.usable(plan):
+            return kernels.follow_living(side, plan, state, tolerance, MAX_ROUNDS)
+        return path.follow(evaluate(side, plan), state, tolerance, MAX_ROUNDS)
+
+    def going(now: tuple[path.PathState, Bracket, Bool[Array, ""]]) -> Bool[Array, ""]:
+        return ~now[2]
+
+    def prove(
+        now: tuple[path.PathState, Bracket, Bool[Array, ""]],
+    ) -> tuple[path.PathState, Bracket, Bool[Array, ""]]:
+        state = search(now[0])
+        bracket = conclude(side, plan, state)
+        wide = bracket.upper - bracket.lower > tolerance * jnp.maximum(jnp.abs(bracket.upper), 1e-6)
+        wide = wide | (jnp.sum(bracket.flows.short) > missed)
+        again = wide & state.done & ~skip & (state.strict > path.TIGHTEST) & (state.rounds < MAX_ROUNDS)
+        return path.choose(again, path.resume(state), state), bracket, ~again
+
+    shapes = jax.eval_shape(lambda state: conclude(side, plan, state), begun)
+    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    bracket = jax.lax.while_loop(going, prove, (begun, empty, jnp.zeros((), bool)))[1]
+    return eqx.tree_at(lambda b: b.price, bracket, _priced_where_idle(whole, side, bracket.price))
+
+
+def _priced_where_idle(whole: Side, closed: Side, price: Float[Array, " n"]) -> Float[Array, " n"]:
+    """Prices at closed nodes too: what one unit there would save. At no less, nobody would ship any."""
+    best = jnp.minimum(jnp.min(closed.cost + price[:, None], axis=0), closed.outside)
+    saves = jnp.max(jnp.where(whole.mass[None, :] > 0.0, best[None, :] - whole.cost, -jnp.inf), axis=1)
+    idle = ~jnp.any(jnp.isfinite(closed.cost), axis=1) & jnp.isfinite(saves)
+    return jnp.where(idle, saves, price)

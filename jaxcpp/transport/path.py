@@ -22,11 +22,14 @@ FIRST_EPSILON = 0.2  # of the cost scale
 SHRINK = 0.25  # epsilon from one stage to the next
 LEAVE_STAGE = 3e-3  # imbalance (mass 1) below which a stage is left
 TRUST_JUMP = 0.1  # imbalance above which a predicted point is checked against the unpredicted one
+SHORT = 0.1  # of epsilon: a step that changes no flow by more than a tenth
 CLIP = 6.0  # longest Newton step, in epsilon: the flows change by at most exp(6)
 REACH = 256.0  # most that CLIP may grow: a node whose flows are all decided feels no slope for a while
+APART = 8.0  # of REACH: from here on a step's nodes are clipped one by one
 ARMIJO = 1e-4
 CUT = 0.25  # of a step that was rejected
 STALLED = 8  # rejected Newton steps in a row after which rounding error is all that is left
+TIGHTEST = 5e-4  # of the tolerance: a path whose certificate fails at a tighter target than this is given up
 REPAIR_PRICE = 3.0  # what moving one unit of imbalance is expected to cost when it is rounded away
 
 RIDGE = (
@@ -117,9 +120,12 @@ def advance(evaluate: Evaluate, state: PathState, tolerance: Float[Array, ""]) -
 def reached(state: PathState) -> Float[Array, " n"]:
     """The price a path stands at; where it has ended, its next Newton step, not looked at any more.
 
-    So near the end a step squares the imbalance, and what is proved of a price is proved of any price.
+    So near the end a short step squares the imbalance. A long one may go far astray: where a node's
+    flows are all decided, it rests on the smoothing's dust.
     """
-    return jnp.where(state.done & (state.mode == NEWTON) & (state.rejected == 0), state.trial, state.price)
+    short = jnp.max(jnp.abs(state.move)) <= SHORT * state.epsilon
+    ended = state.done & (state.mode == NEWTON) & (state.rejected == 0)
+    return jnp.where(ended & short, state.trial, state.price)
 
 
 def follow(
@@ -134,8 +140,8 @@ def follow(
 
 
 def _accepts(state: PathState, value: Float[Array, ""], imbalance: Float[Array, ""]) -> Bool[Array, ""]:
-    # A rise below rounding error must not be mistaken for a fall.
-    noise = 8.0 * jnp.finfo(value.dtype).eps * (1.0 + jnp.abs(state.value))
+    # A rise below rounding error must not be mistaken for a fall; prices far from zero cancel in the value.
+    noise = 8.0 * jnp.finfo(value.dtype).eps * (1.0 + jnp.abs(state.value) + jnp.max(jnp.abs(state.price)))
     rises = value >= state.value + ARMIJO * state.rise - noise
     tests = [rises, imbalance <= TRUST_JUMP, value >= state.rival_value, jnp.ones_like(rises)]
     which = [state.mode == mode for mode in (NEWTON, JUMP, COMPARE, FORCED)]
@@ -156,7 +162,11 @@ def _after_acceptance(
     epsilon = jnp.where(lower, SHRINK * state.epsilon, state.epsilon)
     longest = CLIP * state.epsilon * state.reach
     size = jnp.max(jnp.abs(step))
-    step = step * jnp.minimum(1.0, longest / jnp.maximum(size, longest))
+    scaled = step * jnp.minimum(1.0, longest / jnp.maximum(size, longest))
+    # Long steps again and again: some nodes have far to go, and the others should not wait for them.
+    clipped = jnp.clip(step, -longest, longest)
+    apart = (state.reach >= APART) & (jnp.vdot(seen.gradient, clipped) >= jnp.vdot(seen.gradient, scaled))
+    step = jnp.where(apart, clipped, scaled)
     reach = jnp.where((size > longest) & ~lower, jnp.minimum(2.0 * state.reach, REACH), 1.0)
     move = step + (epsilon - state.epsilon) * tangent
     return PathState(
