@@ -23,6 +23,7 @@ from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.consensus.solve import METHODS
+from jaxcpp.fleet import store
 from jaxcpp.fleet.pack import Lanes
 from jaxcpp.mechanism import status_quo as quo
 from jaxcpp.mechanism.contract import Contract, offer
@@ -184,7 +185,7 @@ class Programs:
         self.running = 0.0  # seconds on the device
 
     def __call__(self, step: str, *args: Any, static: tuple[Any, ...] = ()) -> Any:
-        """Run a step on a batch; gives numpy arrays back."""
+        """Run a step on a batch; gives arrays back where the lanes lie."""
         key = (step, static, *((np.shape(leaf), np.result_type(leaf)) for leaf in jax.tree.leaves(args)))
         with self._lock:
             busy = self._busy.setdefault(key, threading.Lock())
@@ -194,7 +195,8 @@ class Programs:
         program = self._known[key]
         with self._device:
             begun = time.perf_counter()
-            answer = jax.device_get(program(*args))
+            answer = jax.block_until_ready(program(*args))
+            answer = answer if store.away() else store.fetch(answer)
             self.running += time.perf_counter() - begun
         return answer
 
