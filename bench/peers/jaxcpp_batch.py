@@ -26,21 +26,19 @@ from jaxcpp.fleet.settings import Settings
 
 def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
     """All contracts on JAX's first device, in float64, as one bucket of the main job."""
-    config: Any = jax.config
-    config.update("jax_enable_x64", True)
-    os.environ.setdefault("PJRT_NPROC", "1")  # as the main job does: see jaxcpp.cli.backend
+    settle_backend()
     device = jax.devices()[0]
     settings = Settings(tolerance=tolerance)
     seconds: dict[str, list[float]] = {"build": [], "solve": []}
     started = time.perf_counter()
-    solve_bucket(_bucket(instances), settings, _silent)
+    solve_bucket(bucket_of(instances), settings, silent)
     first = time.perf_counter() - started
     for _ in range(repeats):
         started = time.perf_counter()
-        bucket = _bucket(instances)
+        bucket = bucket_of(instances)
         seconds["build"].append(time.perf_counter() - started)
         started = time.perf_counter()
-        contracts = solve_bucket(bucket, settings, _silent).contract
+        contracts = solve_bucket(bucket, settings, silent).contract
         seconds["solve"].append(time.perf_counter() - started)
     costs = np.asarray(contracts.retailer.cost_plan + contracts.supplier.cost_plan)
     gaps = np.asarray(contracts.certificate.efficiency_gap)
@@ -60,11 +58,18 @@ def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
     )
 
 
-def _silent(done: int, certified: int, worst: float) -> None:
+def settle_backend() -> None:
+    """JAX as the main job uses it: see `jaxcpp.cli.backend`."""
+    config: Any = jax.config
+    config.update("jax_enable_x64", True)
+    os.environ.setdefault("PJRT_NPROC", "1")
+
+
+def silent(done: int, certified: int, worst: float) -> None:
     """Nobody watches the progress of a benchmark."""
 
 
-def _bucket(instances: Instances) -> Bucket:
+def bucket_of(instances: Instances) -> Bucket:
     """The contracts as packed lanes. Margins do not matter: all demand is met."""
     case, count = instances.case, len(instances)
     weeks = case.weeks

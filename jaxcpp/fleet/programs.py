@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -182,7 +183,8 @@ class Programs:
         # Two batches at once in one process can wait for each other's XLA worker threads for ever.
         self._device = threading.Lock()
         self.compiled = 0  # programs compiled so far
-        self.running = 0.0  # seconds on the device
+        self.seconds: Counter[str] = Counter()  # on the device, by step
+        self.calls: Counter[str] = Counter()
 
     def __call__(self, step: str, *args: Any, static: tuple[Any, ...] = ()) -> Any:
         """Run a step on a batch; gives arrays back where the lanes lie."""
@@ -197,8 +199,14 @@ class Programs:
             begun = time.perf_counter()
             answer = jax.block_until_ready(program(*args))
             answer = answer if store.away() else store.fetch(answer)
-            self.running += time.perf_counter() - begun
+            self.seconds[step] += time.perf_counter() - begun
+            self.calls[step] += 1
         return answer
+
+    @property
+    def running(self) -> float:
+        """Seconds on the device so far."""
+        return sum(self.seconds.values())
 
     def _compile(self, step: str, args: tuple[Any, ...], static: tuple[Any, ...]) -> Any:
         function, axes = STEPS[step]
