@@ -35,11 +35,11 @@ def main(arguments: list[str] | None = None) -> None:
     bucket = bucket_of(generate(CASES[options.size], options.batch))
     settings = Settings(tolerance=options.tolerance, method=options.method)
     for _ in range(options.repeats):
-        before, calls = Counter(PROGRAMS.seconds), Counter(PROGRAMS.calls)
+        before, calls = dict(PROGRAMS.seconds), Counter(PROGRAMS.calls)
         begun = time.perf_counter()
         solved = solve_bucket(bucket, settings, silent)
         total = time.perf_counter() - begun
-        seconds = {step: PROGRAMS.seconds[step] - before[step] for step in PROGRAMS.calls - calls}
+        seconds = {step: PROGRAMS.seconds[step] - before.get(step, 0.0) for step in PROGRAMS.calls - calls}
         rounds = np.asarray(solved.outcome.rounds)
         line = {
             "size": options.size,

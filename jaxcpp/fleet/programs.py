@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -183,7 +183,7 @@ class Programs:
         # Two batches at once in one process can wait for each other's XLA worker threads for ever.
         self._device = threading.Lock()
         self.compiled = 0  # programs compiled so far
-        self.seconds: Counter[str] = Counter()  # on the device, by step
+        self.seconds: defaultdict[str, float] = defaultdict(float)  # on the device, by step
         self.calls: Counter[str] = Counter()
 
     def __call__(self, step: str, *args: Any, static: tuple[Any, ...] = ()) -> Any:
