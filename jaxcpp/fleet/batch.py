@@ -54,18 +54,24 @@ def lanes_per_batch(shape: Shape, contracts: int, settings: Settings) -> int:
     does not get more than twice what there are.
     """
     if settings.batch is not None:
-        return settings.batch
+        return _shared_out(settings.batch)
     entries = shape.inbound * shape.weeks * (shape.columns + shape.sources * shape.weeks)
     most = int(np.clip(2 ** np.round(np.log2(ENTRIES[_kind()] / entries)), 8, LANES[_kind()]))
-    return most if _kind() == "cpu" else min(most, _power(contracts))
+    return _shared_out(most if _kind() == "cpu" else min(most, _power(contracts)))
 
 
 def _small(contracts: int) -> int:
-    return SMALL["cpu"] if _kind() == "cpu" else min(SMALL["gpu"], _power(contracts))
+    return _shared_out(SMALL["cpu"] if _kind() == "cpu" else min(SMALL["gpu"], _power(contracts)))
+
+
+def _shared_out(lanes: int) -> int:
+    """As many lanes, or a few more, so that every device gets the same number."""
+    devices = len(store.devices())
+    return -(-lanes // devices) * devices
 
 
 def _kind() -> str:
-    return "gpu" if store.away() else "cpu"
+    return "cpu" if jax.default_backend() == "cpu" else "gpu"
 
 
 def _power(contracts: int) -> int:

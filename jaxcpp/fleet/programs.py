@@ -210,11 +210,21 @@ class Programs:
 
     def _compile(self, step: str, args: tuple[Any, ...], static: tuple[Any, ...]) -> Any:
         function, axes = STEPS[step]
-        batched = jax.jit(jax.vmap(partial(function, *static), in_axes=axes))
-        program = batched.lower(*args).compile(compiler_options=_options())
+        batched: Callable[..., Any] = jax.vmap(partial(function, *static), in_axes=axes)
+        if len(store.devices()) > 1:
+            batched = _shared_out(batched, axes)
+        program = jax.jit(batched).lower(*args).compile(compiler_options=_options())
         with self._lock:
             self.compiled += 1
         return program
+
+
+def _shared_out(batched: Callable[..., Any], axes: tuple[int | None, ...]) -> Callable[..., Any]:
+    """An equal share of the lanes on each device; every share stops when its own lanes have ended."""
+    mesh = jax.sharding.Mesh(np.asarray(store.devices()), ("lanes",))
+    each, all_of_it = jax.sharding.PartitionSpec("lanes"), jax.sharding.PartitionSpec()
+    specs = tuple(all_of_it if axis is None else each for axis in axes)
+    return jax.shard_map(batched, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)
 
 
 @functools.cache
