@@ -51,7 +51,8 @@ def test_many_devices_answer_as_one(tmp_path):
         for column in one.column_names:
             ours, theirs = one[column].to_numpy(), several[column].to_numpy()
             if ours.dtype.kind == "f":
-                # Another number of lanes is another program: the last bits may differ.
-                np.testing.assert_allclose(theirs, ours, rtol=1e-9, atol=1e-7, err_msg=column)
+                # A program for several devices adds in another order: a path may end elsewhere within
+                # the tolerance, which is 1e-5.
+                np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-5, err_msg=column)
             else:
                 assert one[column] == several[column], column
