@@ -22,12 +22,12 @@ from jaxcpp.mechanism.contract import Contract
 from jaxcpp.mechanism.status_quo import StatusQuo
 from jaxcpp.transport import kernels
 
-ENTRIES = {"cpu": 400_000, "gpu": 50_000_000}
+ENTRIES = {"cpu": 200_000, "gpu": 50_000_000}
 """Lane entries (public times private nodes) of a batch, by backend: enough to keep the device busy; on a
-CPU few enough to stay in cache, elsewhere to fit in memory a few dozen times."""
+core of a CPU few enough to stay in cache, elsewhere to fit in memory a few dozen times."""
 
-LANES = {"cpu": 512, "gpu": 32_768}
-"""Most contracts of a batch, by backend."""
+LANES = {"cpu": 256, "gpu": 32_768}
+"""Most contracts of a batch, by backend; on a CPU, a core."""
 
 SMALL = {"cpu": 256, "gpu": 8192}
 """Most lanes of a batch where no demand entry is looked at, by backend."""
@@ -57,7 +57,7 @@ def lanes_per_batch(shape: Shape, contracts: int, settings: Settings) -> int:
         return _shared_out(settings.batch)
     entries = shape.inbound * shape.weeks * (shape.columns + shape.sources * shape.weeks)
     most = int(np.clip(2 ** np.round(np.log2(ENTRIES[_kind()] / entries)), 8, LANES[_kind()]))
-    return _shared_out(most if _kind() == "cpu" else min(most, _power(contracts)))
+    return len(store.devices()) * most if _kind() == "cpu" else _shared_out(min(most, _power(contracts)))
 
 
 def _small(contracts: int) -> int:

@@ -210,10 +210,8 @@ class Programs:
 
     def _compile(self, step: str, args: tuple[Any, ...], static: tuple[Any, ...]) -> Any:
         function, axes = STEPS[step]
-        batched: Callable[..., Any] = jax.vmap(partial(function, *static), in_axes=axes)
-        if len(store.devices()) > 1:
-            batched = _shared_out(batched, axes)
-        program = jax.jit(batched).lower(*args).compile(compiler_options=_options())
+        batched = jax.vmap(partial(function, *static), in_axes=axes)
+        program = jax.jit(_shared_out(batched, axes)).lower(*args).compile(compiler_options=_options())
         with self._lock:
             self.compiled += 1
         return program
