@@ -211,7 +211,8 @@ class Programs:
     def _compile(self, step: str, args: tuple[Any, ...], static: tuple[Any, ...]) -> Any:
         function, axes = STEPS[step]
         batched = jax.vmap(partial(function, *static), in_axes=axes)
-        program = jax.jit(_shared_out(batched, axes)).lower(*args).compile(compiler_options=_options())
+        shares = _shared_out(batched, axes) if len(store.devices()) > 1 else batched
+        program = jax.jit(shares).lower(*args).compile(compiler_options=_options())
         with self._lock:
             self.compiled += 1
         return program
@@ -225,14 +226,20 @@ def _shared_out(batched: Callable[..., Any], axes: tuple[int | None, ...]) -> Ca
     return jax.shard_map(batched, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)
 
 
+NO_TRIALS: dict[str, bool | str] = {"xla_gpu_autotune_level": "0"}
+"""On a GPU, XLA times many ways to do every product of matrices before it chooses one: minutes for the
+shapes of one fleet, and another choice on another night. Ours are small; any way will do."""
+
+
 @functools.cache
 def _options() -> dict[str, bool | str]:
-    """What programs are compiled with: `ONE_ORDER` where this XLA knows it, else nothing."""
+    """What programs are compiled with, where this XLA knows it; else nothing."""
+    wanted = ONE_ORDER if jax.default_backend() == "cpu" else NO_TRIALS
     try:
-        jax.jit(lambda x: x + x).lower(1.0).compile(compiler_options=ONE_ORDER)
+        jax.jit(lambda x: x + x).lower(1.0).compile(compiler_options=wanted)
     except jax.errors.JaxRuntimeError:
         return {}
-    return ONE_ORDER
+    return wanted
 
 
 PROGRAMS = Programs()
