@@ -29,7 +29,7 @@ def away() -> bool:
 
 def place(tree: Any) -> Any:
     """Move a bucket's arrays to where its programs run."""
-    return jax.device_put(tree) if away() else tree
+    return jax.block_until_ready(jax.device_put(tree)) if away() else tree
 
 
 def count(tree: Any) -> int:
