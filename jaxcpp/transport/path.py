@@ -66,9 +66,9 @@ class PathState(eqx.Module):
     gap: Float[Array, ""]  # last estimate of the certified gap, rounding included
     rejected: Int[Array, ""]
     rounds: Int[Array, ""]
-    reach: Float[Array, ""]  # longest step, in CLIP * epsilon: grows while steps that long keep their promise
+    reach: Float[Array, " n"]  # most a node moves of its own, in CLIP * epsilon
+    way: Float[Array, " n"]  # 1 or -1 where a node would have moved more, upwards or downwards; else 0
     strict: Float[Array, ""]  # the target as a fraction of the tolerance asked for
-    clipped: Bool[Array, ""]  # was the step longer
     moved: Bool[Array, ""]  # is there an accepted point to compare with
     held: Bool[Array, ""]  # epsilon stays as it is
     done: Bool[Array, ""]
@@ -80,8 +80,8 @@ def start(price: Float[Array, " n"], epsilon: float | Float[Array, ""] = FIRST_E
     return PathState(
         price=price, trial=price, move=jnp.zeros_like(price), value=zero, rise=zero,
         epsilon=zero + epsilon, trial_epsilon=zero + epsilon, gap=zero + jnp.inf,
-        rejected=count, rounds=count, reach=zero + 1.0, strict=zero + 1.0,
-        clipped=no, moved=no, held=no, done=no,
+        rejected=count, rounds=count, reach=jnp.ones_like(price), way=jnp.zeros_like(price),
+        strict=zero + 1.0, moved=no, held=no, done=no,
     )  # fmt: skip
 
 
@@ -147,9 +147,8 @@ def _after_acceptance(state: PathState, seen: Evaluation, tolerance: Float[Array
     target = state.strict * tolerance * jnp.maximum(seen.spend, 1e-6)
     gap = proven + REPAIR_PRICE * imbalance
     done = gap <= target
-    reach = _reach(state, seen.value)
-    step, tangent, longest = _directions(seen, CLIP * epsilon * reach)
-    clipped, rise = longest > CLIP * epsilon * reach, jnp.vdot(seen.gradient, step)
+    step, tangent, longest, reach, way = _directions(seen, _growth(state, seen.value), state, epsilon)
+    rise = jnp.vdot(seen.gradient, step)
     enough = (
         state.held | done | (proven <= ENOUGH * target) | (epsilon <= 64.0 * jnp.finfo(epsilon.dtype).eps)
     )
@@ -162,17 +161,15 @@ def _after_acceptance(state: PathState, seen: Evaluation, tolerance: Float[Array
     return PathState(
         price=state.trial, trial=state.trial + move, move=move, value=seen.value,
         rise=rise, epsilon=epsilon, trial_epsilon=trial_epsilon, gap=gap,
-        rejected=jnp.zeros_like(state.rejected), rounds=state.rounds, reach=reach, strict=state.strict,
-        clipped=clipped, moved=jnp.ones_like(state.moved), held=state.held, done=done,
+        rejected=jnp.zeros_like(state.rejected), rounds=state.rounds, reach=reach, way=way,
+        strict=state.strict, moved=jnp.ones_like(state.moved), held=state.held, done=done,
     )  # fmt: skip
 
 
-def _reach(state: PathState, value: Float[Array, ""]) -> Float[Array, ""]:
-    """Clipped steps that rise as promised may be longer, until one falls short."""
+def _growth(state: PathState, value: Float[Array, ""]) -> Float[Array, ""]:
+    """What the reach of nodes may grow by: a move that rises as promised may be longer next time."""
     kept = (value - state.value) / jnp.where(state.rise > 0.0, state.rise, 1.0)
-    longer = jnp.where(kept > 0.7, 2.0 * state.reach, jnp.where(kept < 0.3, 0.5 * state.reach, state.reach))
-    grown = jnp.clip(longer, 1.0, REACH)
-    return jnp.where(state.moved, jnp.where(state.clipped, grown, 1.0), state.reach)
+    return jnp.where(kept > 0.7, 2.0, jnp.where(kept < 0.3, 0.5, 1.0))
 
 
 def _after_rejection(state: PathState) -> PathState:
@@ -194,17 +191,19 @@ def _after_rejection(state: PathState) -> PathState:
 
 
 def _directions(
-    seen: Evaluation, limit: Float[Array, ""]
-) -> tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, ""]]:
+    seen: Evaluation, growth: Float[Array, ""], state: PathState, epsilon: Float[Array, ""]
+) -> tuple[Float[Array, " n"], ...]:
     """Newton's step and the path's tangent, from one factor of the slope.
 
     The slope is scaled to a unit diagonal first: a node's mass may be 1e-12 of its neighbour's.
     The ridge decides only along directions in which the dual is flat (capacity exactly tight).
 
     In the step, what a node adds of its own to what it takes over from those it is coupled to is held
-    to `limit`: a part of the network that hardly trades with the rest then moves that far as a whole,
-    what differs within it is kept, and the step still rises. Also returns the most that a node would
-    have added.
+    to its reach: a part of the network that hardly trades with the rest then moves that far as a whole,
+    what differs within it is kept, and the step still rises. The reach grows only for a node that is
+    held back again and again on the same way, since the others would be thrown to and fro.
+
+    Returns the step, the tangent, the most that a node would have added, and the new reach and way.
     """
     diagonal = jnp.diagonal(seen.slope)
     precision = jnp.finfo(diagonal.dtype).eps
@@ -224,19 +223,18 @@ def _directions(
     half = jax.scipy.linalg.solve_triangular(factor, right, lower=True)
     pivot = jnp.diagonal(factor)
     own = half[:, 0] * scale / pivot
-    held = jnp.where(
-        scale > 0.0, jnp.clip(own, -limit, limit) * pivot / jnp.where(scale > 0.0, scale, 1.0), 0.0
-    )
-    half = half.at[:, 0].set(held)
-    solved = jax.scipy.linalg.solve_triangular(factor, half, lower=True, trans=1) * scale[:, None]
+    sound = jnp.all(jnp.isfinite(own))
     steepest = seen.gradient * scale * scale
-    steepest = steepest * jnp.minimum(1.0, limit / jnp.maximum(jnp.max(jnp.abs(steepest)), limit))
-    sound = jnp.all(jnp.isfinite(solved))
-    return (
-        jnp.where(sound, solved[:, 0], steepest),
-        jnp.where(sound, solved[:, 1], 0.0),
-        jnp.where(sound, jnp.max(jnp.abs(own)), jnp.max(jnp.abs(steepest))),
-    )
+    own = jnp.where(sound, own, steepest)
+    further = jnp.clip(growth * state.reach, 1.0, REACH)
+    reach = jnp.where(state.moved, jnp.where(state.way * own > 0.0, further, 1.0), state.reach)
+    limit = CLIP * epsilon * reach
+    kept = jnp.clip(own, -limit, limit)
+    half = half.at[:, 0].set(jnp.where(scale > 0.0, kept * pivot / jnp.where(scale > 0.0, scale, 1.0), 0.0))
+    solved = jax.scipy.linalg.solve_triangular(factor, half, lower=True, trans=1) * scale[:, None]
+    way = jnp.where(jnp.abs(own) > limit, jnp.sign(own), 0.0)
+    step = jnp.where(sound, solved[:, 0], kept)
+    return step, jnp.where(sound, solved[:, 1], 0.0), jnp.max(jnp.abs(own)), reach, way
 
 
 def choose(which: Bool[Array, ""], yes: PathState, no: PathState) -> PathState:
