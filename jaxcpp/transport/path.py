@@ -1,9 +1,9 @@
 """Follow the central path of a smoothed dual to a certified gap: safeguarded Newton, annealed.
 
-Maximizes a concave dual whose smoothing `epsilon` is lowered in stages. Within a stage, Newton
-steps with an Armijo test on the value. Between stages, a predictor moves the price along the path
-(`d price / d epsilon`, a second right-hand side for the factor already there), checked before it is
-trusted. A path ends when the gap it can prove is small, not when its steps are.
+Maximizes a concave dual whose smoothing `epsilon` is lowered in stages. Every move is a Newton step,
+with one along the path (`d price / d epsilon`, a second right-hand side for the factor already there)
+where a stage is left; an Armijo test on the value judges both alike. The last smoothing is no less
+than the gap asked for needs. A path ends when the gap it can prove is small, not when its steps are.
 
 Written for one problem in scaled units (mass 1, costs of order 1); `vmap` it for many. One `advance`
 is one evaluation, so a lane that is done, or that starts again, never waits for another.
@@ -21,9 +21,9 @@ from jaxtyping import Array, Bool, Float, Int
 FIRST_EPSILON = 0.05  # of the cost scale
 SHRINK = 0.5  # epsilon from one stage to the next
 LEAVE_STAGE = 0.2  # imbalance (mass 1) below which a stage may be left
-CLIP = 2.0  # most a node moves of its own, in epsilon, until more has proved good
+CLIP = 2.0  # most a node moves of its own, in epsilon: times its reach, 1 until more has proved good
 SHORT = 0.1  # of epsilon: a step that changes no flow by more than a tenth
-REACH = 2.0**40  # most that CLIP may grow: a part that hardly trades with the rest has far to go
+REACH = 2.0**40  # longest: a part that hardly trades with the rest has far to go
 SETTLED = 1e-4  # rise that a Newton step promises, in epsilon, below which its length is no matter
 ARMIJO = 1e-4
 CUT = 0.25  # of a move that was rejected
@@ -33,9 +33,8 @@ REPAIR_PRICE = 3.0  # what moving one unit of imbalance is expected to cost when
 ENOUGH = 0.8  # of the target: what is proven below this needs no smaller epsilon
 AIM = 0.5  # of the target: what the last epsilon is chosen for
 
-RIDGE = (
-    64.0  # of rounding error: without it the factor of a flat direction fails and takes all others with it
-)
+# Of rounding error: without it the factor of a flat direction fails and takes all others with it.
+RIDGE = 64.0
 
 
 class Evaluation(eqx.Module):
@@ -133,9 +132,8 @@ def follow(
 
 
 def _accepts(state: PathState, value: Float[Array, ""]) -> Bool[Array, ""]:
-    # A rise below rounding error must not be mistaken for a fall. Lowering epsilon alone raises the value,
-    # so one test serves Newton steps and moves along the path.
-    # Prices far from zero cancel in the value.
+    # Lowering epsilon alone raises the value, so one test serves Newton steps and moves along the path.
+    # A rise below rounding error must not be mistaken for a fall; prices far from zero cancel in the value.
     size = 1.0 + jnp.abs(state.value) + jnp.max(jnp.abs(state.price))
     noise = 8.0 * jnp.finfo(value.dtype).eps * size
     return (~state.moved | (value >= state.value + ARMIJO * state.rise - noise)) & jnp.isfinite(value)
@@ -192,7 +190,7 @@ def _after_rejection(state: PathState) -> PathState:
 
 def _directions(
     seen: Evaluation, growth: Float[Array, ""], state: PathState, epsilon: Float[Array, ""]
-) -> tuple[Float[Array, " n"], ...]:
+) -> tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, ""], Float[Array, " n"], Float[Array, " n"]]:
     """Newton's step and the path's tangent, from one factor of the slope.
 
     The slope is scaled to a unit diagonal first: a node's mass may be 1e-12 of its neighbour's.
@@ -215,7 +213,7 @@ def _directions(
     scale = jnp.where(stuck, 0.0, jax.lax.rsqrt(root))
     unit = jnp.maximum(1.0 - diagonal * scale * scale, 0.0) + RIDGE * diagonal.shape[0] * precision
     # Nodes that all but nothing ties to the rest: rounding error in their imbalance is no reason to go far,
-    # since the longest step shortens all others with it.
+    # nor for the stage to wait until they are there.
     unit = unit + RIDGE * least * scale * scale
     scaled = seen.slope * scale[:, None] * scale[None, :] + jnp.diag(unit)
     factor = jnp.linalg.cholesky(scaled)
