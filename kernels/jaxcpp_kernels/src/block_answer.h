@@ -10,6 +10,10 @@ namespace {
 
 constexpr double kNowhere = 2.0 * kMissing;
 
+// In epsilon: as far as a coupling is not nothing in single precision. Where all is decided, such a
+// faint one is all that tells a node which way to go.
+constexpr double kFaint = 80.0;
+
 // What a warp's columns add to the nodes of one of its threads: the imbalance, units through, the
 // imbalance's drift times epsilon, and what ties to the ground.
 enum { kNet, kThrough, kDrift, kGround, kFlows };
@@ -70,10 +74,10 @@ struct Column {
     return (weeks ? lane + time[at >> 16 & 0x7fff] : lane) + toll[i];
   }
 
-  // Its weight and exponent beside the best; out of reach, and where nothing is known, none.
+  // Its weight and exponent beside the best; none where it is too faint, or no number.
   JAXCPP_BLOCK double weight(double best, double paid, double* exponent) const {
     const double x = (best - paid) * per_epsilon;
-    const bool within = x > -kReach;
+    const bool within = x > -kFaint;
     *exponent = within ? x : 0.0;
     return within ? exp(x) : 0.0;
   }

@@ -101,8 +101,9 @@ JAXCPP_BLOCK void work_off(Block& block, const Batch& batch, Contract& c, uint32
 // How many nodes each thread of a warp looks after, outside option included, where they are few
 // enough for its registers; else 0.
 inline int nodes_per_lane(int64_t nodes) {
+  const int64_t padded = (nodes + kEdge) / kEdge * kEdge;
   for (int per = 1; per <= 8; per *= 2)
-    if (nodes + 1 <= int64_t(per) * kLanes) return per;
+    if (padded <= int64_t(per) * kLanes) return per;
   return 0;
 }
 

@@ -12,7 +12,7 @@ struct Launch {
   const void* kernel = nullptr;
   int blocks = 0, threads = 0;
   size_t shared_bytes = 0;   // of each block
-  size_t scratch_bytes = 0;  // of all; aligned to 256 bytes
+  size_t scratch_bytes = 0;  // of all; aligned to 64 bytes
 };
 
 // Choose a kernel and its shape for the current device. cudaErrorInvalidValue: the problems are beyond

@@ -4,6 +4,8 @@
 
 namespace {
 
+constexpr size_t kAlign = 64;  // the most that XLA grants
+
 ffi::Error failure(cudaError_t error) {
   return ffi::Error::Internal(std::string("jaxcpp_kernels: ") + cudaGetErrorString(error));
 }
@@ -17,7 +19,7 @@ ffi::Error Follow(cudaStream_t stream, ffi::ScratchAllocator scratch, JAXCPP_CAL
   const cudaError_t planned = jaxcpp::plan_launch(batch, &how);
   if (planned == cudaErrorInvalidValue) return no_memory();
   if (planned != cudaSuccess) return failure(planned);
-  const std::optional<void*> memory = scratch.Allocate(how.scratch_bytes, 256);
+  const std::optional<void*> memory = scratch.Allocate(how.scratch_bytes, kAlign);
   if (!memory) return no_memory();
   const cudaError_t started = jaxcpp::launch(batch, how, *memory, stream);
   return started == cudaSuccess ? ffi::Error::Success() : failure(started);

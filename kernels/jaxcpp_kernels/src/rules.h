@@ -20,7 +20,6 @@ constexpr double kLeastSpend = 1e-6;   // what the tolerance is relative to, at 
 constexpr double kPrecision = 0x1p-52;
 constexpr int kStalled = 8;            // rejections in a row after which rounding error is all that is left
 
-constexpr double kReach = 32.0;        // in epsilon: exp(-32) is 1e-14
 constexpr double kMissing = 1e300;     // cost of a missing lane
 constexpr double kLeastPivot = 1e-36;  // near the smallest float
 

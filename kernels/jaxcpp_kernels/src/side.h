@@ -14,6 +14,7 @@ namespace {
 
 using namespace jaxcpp;
 
+constexpr double kReach = 32.0;     // in epsilon: exp(-32) is 1e-14
 constexpr double kSlack = 12.0;     // in epsilon: what a list holds beyond reach
 constexpr int kSparser = 3;         // a column is listed when its list is this much shorter than the column
 constexpr double kFloorExponent = -1000.0;
