@@ -142,7 +142,9 @@ def build_cuda(library: Path = CUDA_LIBRARY) -> str:
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         out = Path(folder)
         kernels, door = out / "cuda.o", out / "cuda_ffi.o"
-        report = _run([command, *flags, *DEVICES, "-Xptxas", "-v", "-c", str(SOURCES / "cuda.cu"), "-o", str(kernels)])
+        report = _run(
+            [command, *flags, *DEVICES, "-Xptxas", "-v", "-c", str(SOURCES / "cuda.cu"), "-o", str(kernels)]
+        )
         _run([command, *flags, "-c", str(SOURCES / "cuda_ffi.cpp"), "-o", str(door)])
         linked = out / library.name
         _run([command, "-shared", "-cudart", "static", *DEVICES, "-o", str(linked), str(kernels), str(door)])

@@ -22,19 +22,15 @@ class Copies {
   template <typename T>
   void there(const T** array, int64_t count) {
     if (!*array) return;
-    T* copy = nullptr;
-    check(cudaMalloc(&copy, (count ? count : 1) * sizeof(T)));
+    T* const copy = static_cast<T*>(fresh((count ? count : 1) * sizeof(T)));
     check(cudaMemcpy(copy, *array, count * sizeof(T), cudaMemcpyHostToDevice));
-    owned_.push_back(copy);
     *array = copy;
   }
 
   template <typename T>
   void back(T** array, int64_t count) {
-    T* copy = nullptr;
-    check(cudaMalloc(&copy, (count ? count : 1) * sizeof(T)));
+    T* const copy = static_cast<T*>(fresh((count ? count : 1) * sizeof(T)));
     check(cudaMemset(copy, 0xff, count * sizeof(T)));  // what is not written shows
-    owned_.push_back(copy);
     results_.push_back({*array, copy, size_t(count) * sizeof(T)});
     *array = copy;
   }
@@ -45,6 +41,13 @@ class Copies {
   }
 
  private:
+  void* fresh(size_t bytes) {
+    void* memory = nullptr;
+    check(cudaMalloc(&memory, bytes));
+    owned_.push_back(memory);
+    return memory;
+  }
+
   struct Copy {
     void *to, *from;
     size_t bytes;
@@ -84,7 +87,8 @@ bool solve(const Batch& given, int64_t) {
   copies.back(&batch.rounds, count);
   copies.back(&batch.done, count);
   Launch how;
-  if (plan_launch(batch, &how) != cudaSuccess) return false;
+  if (!in_bounds(batch)) return false;
+  check(plan_launch(batch, &how));
   void* scratch = nullptr;
   check(cudaMalloc(&scratch, how.scratch_bytes));
   check(launch(batch, how, scratch, nullptr));

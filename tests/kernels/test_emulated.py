@@ -61,7 +61,13 @@ def compiled(folder: Path, threads: int, lanes: int) -> Path:
         pytest.skip(str(error))
     library = folder / "emulated.so"
     flags = [f"-DJAXCPP_BLOCK_THREADS={threads}", f"-DJAXCPP_BLOCK_LANES={lanes}"]
-    flags += [f'-DJAXCPP_FINGERPRINT="{build.fingerprint()}"', "-isystem", str(include), "-I", str(build.SOURCES)]
+    flags += [
+        f'-DJAXCPP_FINGERPRINT="{build.fingerprint()}"',
+        "-isystem",
+        str(include),
+        "-I",
+        str(build.SOURCES),
+    ]
     sources = [str(build.SOURCES / "ffi.cpp"), str(HERE / "emulated.cpp")]
     options = ["-std=c++17", "-O1", "-fPIC", "-shared", "-pthread", *flags]
     subprocess.run([*command, *options, *sources, "-o", str(library)], check=True, timeout=500)
@@ -88,7 +94,9 @@ def contracts(
     cost, mass, is_open, time = side(columns, 0.3, 2.0, 1.0)
     stock = rng.uniform(0.0, 0.1, (lanes, nodes)) * stocked
     margin = rng.uniform(0.0, 0.5, (lanes, columns))
-    ours = native.Side(cost, mass, np.full((lanes, columns), never), stock, margin, 0.2, time=time, open=is_open)
+    ours = native.Side(
+        cost, mass, np.full((lanes, columns), never), stock, margin, 0.2, time=time, open=is_open
+    )
     cost, mass, is_open, time = side(sources, -1.0, 0.5, slack)
     none = np.zeros((lanes, nodes))
     theirs = native.Side(cost, mass, np.zeros((lanes, sources)), none, time=time, open=is_open)
@@ -100,7 +108,9 @@ def dual(sides, price, lane):
     total = 0.0
     for side, sign in zip(sides, (1.0, -1.0), strict=False):
         paid = sign * price[lane]
-        cost = (np.asarray(side.cost)[lane][:, None] + np.asarray(side.time)[lane][None]).reshape(len(paid), -1)
+        cost = (np.asarray(side.cost)[lane][:, None] + np.asarray(side.time)[lane][None]).reshape(
+            len(paid), -1
+        )
         cost = np.where(np.asarray(side.open)[lane][:, None], cost, np.inf)
         best = np.minimum(np.min(cost + paid[:, None], axis=0), side.outside[lane])
         total += best @ side.mass[lane] - side.stock[lane] @ np.maximum(paid, 0.0)
@@ -113,7 +123,10 @@ def alike(mine, reference, sides, plan=None):
     for lane in range(lanes):
         bounds = [dual(sides, found.price, lane) for found in (mine, reference)]
         if plan is not None:
-            bounds = [bound - found.price[lane] @ plan[lane] for bound, found in zip(bounds, (mine, reference), strict=True)]
+            bounds = [
+                bound - found.price[lane] @ plan[lane]
+                for bound, found in zip(bounds, (mine, reference), strict=True)
+            ]
         assert abs(bounds[0] - bounds[1]) <= 3.0 * TOLERANCE, (lane, bounds)
     np.testing.assert_array_equal(mine.done, reference.done)
     assert np.all(np.abs(mine.rounds - reference.rounds) <= 12 + reference.rounds // 2)
@@ -146,7 +159,9 @@ def test_living_agrees_with_the_cpu_kernel(name, emulated, monkeypatch):
     mine = search()
     np.testing.assert_allclose(mine.gap[~reference.done], reference.gap[~reference.done], rtol=0.5)
     ended = jax.tree.map(lambda leaf: leaf[reference.done], (mine, reference))
-    picked = native.Side(*(np.broadcast_to(leaf, (len(start), *np.shape(leaf)[1:]))[reference.done] for leaf in side))
+    picked = native.Side(
+        *(np.broadcast_to(leaf, (len(start), *np.shape(leaf)[1:]))[reference.done] for leaf in side)
+    )
     alike(*ended, (picked,), plan[reference.done])
 
 
@@ -187,6 +202,12 @@ def test_the_cpu_kernels_own_tests(tmp_path):
     command = [sys.executable, "-m", "pytest", "-q", *tests, "-k", "not space_plus_time"]
     environment = {**os.environ, "JAXCPP_TEST_KERNELS": str(library)}
     done = subprocess.run(
-        command, cwd=HERE.parents[1], env=environment, capture_output=True, text=True, check=False, timeout=1400
+        command,
+        cwd=HERE.parents[1],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1400,
     )
     assert done.returncode == 0, done.stdout[-6000:]

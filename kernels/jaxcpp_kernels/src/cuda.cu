@@ -1,8 +1,6 @@
 // A batch on a CUDA device: as many blocks as fit stay until the queue of problems is empty.
 #include "cuda.h"
 
-#include <stdlib.h>
-
 #include "block_path.h"
 
 namespace jaxcpp {
@@ -69,26 +67,18 @@ void count_bytes(const Extent& extent, int threads, bool wide, Home home, size_t
   *apart = rounded(slow.used);
 }
 
-int number_from(const char* name, int otherwise) {
-  const char* text = getenv(name);
-  return text ? atoi(text) : otherwise;
-}
-
 // Threads of a block: enough to hide a column's latency, few enough for many blocks side by side.
-int threads_for(const Extent& extent) {
-  int threads = extent.nodes <= 32 ? 64 : extent.nodes <= 64 ? 128 : 256;
-  threads = number_from("JAXCPP_CUDA_THREADS", threads);
-  return threads < kLanes ? kLanes : threads > kMostThreads ? kMostThreads : threads / kLanes * kLanes;
-}
+// Measured on an H100 (bench/README.md).
+int threads_for(const Extent& extent) { return extent.nodes <= 64 ? 64 : extent.nodes <= 128 ? 128 : 256; }
 
 // The nearest memory that holds a block, and how many nodes each of its threads looks after there.
 Home home_for(const Extent& extent, int threads, size_t limit, int* per) {
   *per = nodes_per_lane(extent.nodes);
   const bool few = *per == 1 || *per == 2 || *per == 4;
-  for (int home = number_from("JAXCPP_CUDA_HOME", few ? kShared : kCostsApart); home < kApart; ++home) {
+  for (int home = few ? kShared : kCostsApart; home < kApart; ++home) {
     size_t shared, apart;
     count_bytes(extent, threads, *per == 0, Home(home), &shared, &apart);
-    const size_t room = home == kShared ? limit / 4 : limit;  // costs may not crowd out other blocks
+    const size_t room = home == kShared ? limit / 8 : limit;  // costs may not crowd out other blocks
     if (shared <= room) return Home(home);
   }
   *per = 0;
@@ -96,6 +86,11 @@ Home home_for(const Extent& extent, int threads, size_t limit, int* per) {
 }
 
 }  // namespace
+
+bool in_bounds(const Batch& batch) {
+  Extent extent;
+  return measure(batch, &extent);
+}
 
 cudaError_t plan_launch(const Batch& batch, Launch* out) {
   Shape shape;
@@ -116,18 +111,18 @@ cudaError_t plan_launch(const Batch& batch, Launch* out) {
   if (error != cudaSuccess) return error;
   const int64_t most = int64_t(processors) * (resident > 0 ? resident : 1);
   out->blocks = int(batch.problems < most ? batch.problems : most);
-  out->scratch_bytes = kQueueBytes + shape.apart * size_t(out->blocks);
+  out->scratch_bytes = kQueueBytes + shape.apart * size_t(out->blocks) + kQueueBytes;  // to align
   return cudaSuccess;
 }
 
 cudaError_t launch(const Batch& batch, const Launch& how, void* scratch, cudaStream_t stream) {
   Shape shape;
   if (!measure(batch, &shape.extent)) return cudaErrorInvalidValue;
-  shape.apart = how.blocks > 0 ? (how.scratch_bytes - kQueueBytes) / size_t(how.blocks) : 0;
-  cudaError_t error = cudaMemsetAsync(scratch, 0, kQueueBytes, stream);
+  shape.apart = (how.scratch_bytes - 2 * kQueueBytes) / size_t(how.blocks);
+  char* memory = reinterpret_cast<char*>(rounded(reinterpret_cast<size_t>(scratch)));
+  cudaError_t error = cudaMemsetAsync(memory, 0, kQueueBytes, stream);
   if (error != cudaSuccess) return error;
   Batch copy = batch;
-  char* memory = static_cast<char*>(scratch);
   void* arguments[] = {&copy, &shape, &memory};
   return cudaLaunchKernel(how.kernel, dim3(unsigned(how.blocks)), dim3(unsigned(how.threads)), arguments,
                           how.shared_bytes, stream);

@@ -12,11 +12,13 @@ struct Launch {
   const void* kernel = nullptr;
   int blocks = 0, threads = 0;
   size_t shared_bytes = 0;   // of each block
-  size_t scratch_bytes = 0;  // of all; aligned to 64 bytes
+  size_t scratch_bytes = 0;  // of all
 };
 
-// Choose a kernel and its shape for the current device. cudaErrorInvalidValue: the problems are beyond
-// all bounds.
+// Are its problems small enough for what counts them?
+bool in_bounds(const Batch& batch);
+
+// Choose a kernel and its shape for the current device.
 cudaError_t plan_launch(const Batch& batch, Launch* out);
 
 // Start it; results are there when the stream has come past it. What comes out does not, for one
