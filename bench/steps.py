@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.cases import CASES, generate
 from bench.peers.jaxcpp_batch import bucket_of, settle_backend, silent
-from jaxcpp.fleet.batch import solve_bucket
+from jaxcpp.fleet.parts import solve_in_parts
 from jaxcpp.fleet.programs import PROGRAMS
 from jaxcpp.fleet.settings import Settings
 
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     for _ in range(options.repeats):
         before, calls = dict(PROGRAMS.seconds), Counter(PROGRAMS.calls)
         begun = time.perf_counter()
-        solved = solve_bucket(bucket, settings, silent)
+        solved = solve_in_parts(bucket, settings, silent)
         total = time.perf_counter() - begun
         seconds = {step: PROGRAMS.seconds[step] - before.get(step, 0.0) for step in PROGRAMS.calls - calls}
         rounds = np.asarray(solved.outcome.rounds)
