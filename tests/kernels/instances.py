@@ -61,7 +61,7 @@ def contracts(
     ours = native.Side(
         cost, mass, np.full((lanes, columns), never), stock, margin, 0.2, time=time, open=is_open
     )
-    cost, mass, is_open, time = side(sources, -1.0, 0.5, slack)
+    cost, mass, is_open, time = side(sources, 0.1, 1.0, slack)
     none = np.zeros((lanes, nodes))
     theirs = native.Side(cost, mass, np.zeros((lanes, sources)), none, time=time, open=is_open)
     return ours, theirs, rng.uniform(-0.2, 0.2, (lanes, nodes))

@@ -11,7 +11,7 @@ from tests.kernels.instances import SHAPES, TOLERANCE, alike, contracts
 
 pytestmark = pytest.mark.skipif(
     jax.default_backend() != "gpu" or not native.available("cuda"),
-    reason=f"no GPU for the CUDA kernels: {jax.default_backend()}, {native.why_not('cuda') or 'built'}",
+    reason=native.why_not("cuda") or f"the CUDA kernels need a GPU, and this is {jax.default_backend()}",
 )
 
 LARGER = {
