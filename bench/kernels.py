@@ -91,10 +91,10 @@ def _measure(size: str, batch: int, repeats: int) -> bool:
     there = jax.device_put(whole, jax.devices()[0])
     search = jax.jit(_search)
     found = jax.tree.map(np.asarray, search(*there))
-    worst = max(
-        abs(bound(*few[:2], found.price, lane) / bound(*few[:2], judged.price, lane) - 1.0)
-        for lane in range(len(few[2]))
-    )
+    proven = [
+        [bound(few[0], few[1], path.price, lane) for path in (found, judged)] for lane in range(len(few[2]))
+    ]
+    worst = max(abs(mine / theirs - 1.0) for mine, theirs in proven)
     done, rounds = int(found.done.sum()), found.rounds
     seconds = []
     for _ in range(repeats):
@@ -102,13 +102,13 @@ def _measure(size: str, batch: int, repeats: int) -> bool:
         jax.block_until_ready(search(*there))
         seconds.append(time.perf_counter() - begun)
     second = statistics.median(seconds)
-    same = all(
-        np.array_equal(leaf[:each], leaf[each : 2 * each]) for leaf in found if batch >= 2 * each
-    )  # the same contract twice in a batch
+    # The same contract twice in a batch gives the same bits.
+    same = all(np.array_equal(leaf[:each], leaf[each : 2 * each]) for leaf in found if batch >= 2 * each)
     sys.stdout.write(
-        f"{size} x {batch:6d}: {batch / second:10,.0f} contracts/s  {second * 1e3:9.3f} ms  done {done / batch:.4f}  "
-        f"rounds {np.median(rounds):.0f} max {rounds.max()} (cpu {np.median(judged.rounds):.0f})  "
-        f"bound off {worst:.1e}  repeats {'alike' if same else 'DIFFER'}\n"
+        f"{size} x {batch:6d}: {batch / second:10,.0f} contracts/s  {second * 1e3:9.3f} ms  "
+        f"done {done / batch:.4f}  rounds {np.median(rounds):.0f} max {rounds.max()} "
+        f"(cpu {np.median(judged.rounds):.0f})  bound off {worst:.1e}  "
+        f"repeats {'alike' if same else 'DIFFER'}\n"
     )
     sys.stdout.flush()
     return worst <= 2.0 * TOLERANCE and done == batch and same

@@ -1,8 +1,9 @@
 """The one door to the native kernels: who may pass, and what goes through it.
 
 The kernels search for a price much faster than XLA's batches do, because they can skip what carries
-nothing, and because no contract waits for another. They are not trusted: every plan that comes of their price is rounded and
-certified by the same code as one of `path.follow`, which serves wherever the door is shut.
+nothing, and because no contract waits for another. They are not trusted: every plan that comes of their
+price is rounded and certified by the same code as one of `path.follow`, which serves wherever the door
+is shut.
 """
 
 from __future__ import annotations

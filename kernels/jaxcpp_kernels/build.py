@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -27,6 +28,8 @@ LIBRARY = HERE / "libjaxcpp_kernels.so"
 REASON = HERE / "build_status.txt"
 CUDA_LIBRARY = HERE / "libjaxcpp_kernels_cuda.so"
 CUDA_REASON = HERE / "build_status_cuda.txt"
+CUDA_REPORT = HERE / "build_report_cuda.txt"
+"""What a thread of each CUDA kernel takes of its processor: registers, and bytes that found no room there."""
 COMPILERS = ("g++", "clang++", "c++")
 CUDA_COMPILERS = ("nvcc", "/usr/local/cuda/bin/nvcc")
 PATIENCE = 300.0  # seconds for one compilation
@@ -132,8 +135,8 @@ def build(library: Path = LIBRARY) -> Path:
     return library
 
 
-def build_cuda(library: Path = CUDA_LIBRARY) -> str:
-    """Compile and link the CUDA kernels, as `build` does the others; what the compiler says of them.
+def build_cuda(library: Path = CUDA_LIBRARY) -> Path:
+    """Compile and link the CUDA kernels, as `build` does the others; what they take goes to CUDA_REPORT.
 
     CUDA's runtime is linked in: the library needs the driver alone. Raises BuildError.
     """
@@ -149,7 +152,23 @@ def build_cuda(library: Path = CUDA_LIBRARY) -> str:
         linked = out / library.name
         _run([command, "-shared", "-cudart", "static", *DEVICES, "-o", str(linked), str(kernels), str(door)])
         linked.replace(library)
-    return report
+    (library.parent / CUDA_REPORT.name).write_text("".join(f"{line}\n" for line in _resources(report)))
+    return library
+
+
+def _resources(report: str) -> list[str]:
+    """Each kernel's registers and spills, from what the assembler says."""
+    lines, name = [], ""
+    spilled = "0"
+    for line in report.splitlines():
+        if found := re.search(r"follow\w*?ILi(\d)\w*?E(\d)E.*'(sm_\d+)'", line):
+            name = f"{found[3]}: {found[1]} nodes a thread, memory {found[2]}"
+        elif found := re.search(r"(\d+) bytes spill stores", line):
+            spilled = found[1]
+        elif name and (found := re.search(r"Used (\d+) registers", line)):
+            lines.append(f"{name}: {found[1]} registers, {spilled} bytes spilled")
+            name = ""
+    return lines
 
 
 def build_or_explain() -> bool:
