@@ -19,7 +19,6 @@ from jaxcpp.fleet.programs import PROGRAMS, Prepared
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.whole import Lane, issue_whole
 from jaxcpp.mechanism.contract import Contract
-from jaxcpp.mechanism.status_quo import StatusQuo
 from jaxcpp.transport import kernels
 
 ENTRIES = {"cpu": 400_000, "gpu": 50_000_000}
@@ -41,9 +40,8 @@ class Solved:
     """A bucket's answers, first axis the lane, in the bucket's order; numpy leaves."""
 
     bucket: Bucket
-    prepared: Prepared
-    quo: StatusQuo
-    outcome: Outcome
+    volume: Floats  # (lane,) units that a contract of scaled volume 1 holds
+    unmet: Floats  # (lane,) scaled units that had to be served and just in time are not
     contract: Contract
 
 
@@ -125,7 +123,7 @@ def solve_bucket(bucket: Bucket, settings: Settings, on_lanes: OnLanes) -> Solve
         outcome = issue_whole(outcome, volume, _private(bucket, outcome, size))
     shared = (np.asarray(settings.additive_fee), tolerance)
     contract = in_batches(small, "conclude", (prepared.own, prepared.terms, quo, outcome), shared)
-    return Solved(bucket, *store.fetch((prepared, quo, outcome, contract)))
+    return Solved(bucket, *store.fetch((prepared.terms.volume, quo.unmet, contract)))
 
 
 def _private(bucket: Bucket, outcome: Outcome, size: int) -> Callable[[Index], Iterator[Lane]]:

@@ -41,7 +41,7 @@ def solve_in_parts(bucket: Bucket, settings: Settings, on_lanes: OnLanes) -> Sol
     cuts = [slice(first, first + size) for first in range(0, count, size)]
     with ThreadPoolExecutor(min(workers(), len(cuts))) as pool:
         solved = list(pool.map(lambda cut: solve_bucket(_some(bucket, cut), settings, on_lanes), cuts))
-    trees = [(part.prepared, part.quo, part.outcome, part.contract) for part in solved]
+    trees = [(part.volume, part.unmet, part.contract) for part in solved]
     return Solved(bucket, *jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees))
 
 
