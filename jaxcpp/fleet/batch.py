@@ -12,11 +12,14 @@ import numpy as np
 from jaxcpp.consensus.outcome import FEASIBLE, Outcome
 from jaxcpp.consensus.solve import METHODS
 from jaxcpp.fleet.contracts import Index
+from jaxcpp.fleet.fees import Charges, free
 from jaxcpp.fleet.pack import Bucket, Shape
 from jaxcpp.fleet.programs import PROGRAMS, Prepared
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.whole import Lane, issue_whole
+from jaxcpp.mechanism.choice import steps
 from jaxcpp.mechanism.contract import Contract
+from jaxcpp.mechanism.fees import Schedule
 from jaxcpp.mechanism.status_quo import StatusQuo
 from jaxcpp.transport import kernels
 
@@ -69,8 +72,10 @@ def in_batches(
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
-def solve_bucket(bucket: Bucket, settings: Settings, on_lanes: OnLanes) -> Solved:
-    """Every contract of a bucket, to its certificate or to the end of its rounds."""
+def solve_bucket(
+    bucket: Bucket, settings: Settings, on_lanes: OnLanes, fees: Charges | None = None
+) -> Solved:
+    """Every contract of a bucket, to its certificate or to the end of its rounds; no fees by default."""
     size = lanes_per_batch(bucket.shape, settings)
     tolerance, whole = np.asarray(settings.tolerance), settings.units == "integer"
     prepared = in_batches(size, "prepare", (bucket.lanes,), (tolerance,), (settings.method, whole))
@@ -80,8 +85,12 @@ def solve_bucket(bucket: Bucket, settings: Settings, on_lanes: OnLanes) -> Solve
     outcome = _consensus(bucket, prepared, size, settings, on_lanes)
     if whole:
         outcome = issue_whole(outcome, prepared.terms.volume, _private(bucket, outcome, size))
-    shared = (np.asarray(settings.additive_fee), tolerance)
-    contract = in_batches(SMALL, "conclude", (prepared.own, prepared.terms, quo, outcome), shared)
+    fees = free(len(bucket.contract)) if fees is None else fees
+    charged: tuple[Any, ...] = (fees.alpha, fees.after, fees.rate, fees.over, fees.under)
+    schedule = Schedule(*charged)
+    choice = _choice(bucket, prepared, outcome, schedule, fees.distorted, size, settings)
+    judged = prepared.own, prepared.terms, quo, outcome, choice, schedule
+    contract = in_batches(SMALL, "conclude", judged, (tolerance,))
     return Solved(bucket, prepared, quo, outcome, contract)
 
 
@@ -117,43 +126,82 @@ def _consensus(
     bucket: Bucket, prepared: Prepared, size: int, settings: Settings, on_lanes: OnLanes
 ) -> Outcome:
     """Every contract's consensus; one that the native search leaves uncertified is taken up by its twin."""
-    everyone = np.arange(len(bucket.contract))
+    lanes, state = (bucket.lanes,), prepared.state
     if settings.method != "newton" or not kernels.usable(bucket.lanes.demand):
-        return _turns(bucket, prepared, everyone, size, "turn", settings, on_lanes)
-    outcome = _turns(bucket, prepared, everyone, size, "search", settings, on_lanes)
+        return _turns(lanes, state, size, "turn", settings.method, settings, on_lanes)
+    outcome = _turns(lanes, state, size, "search", "newton", settings, on_lanes)
     left = np.flatnonzero(~outcome.certified(settings.tolerance) & (outcome.missing <= FEASIBLE))
     if len(left):
-        again = _turns(bucket, prepared, left, size, "turn", settings, lambda *_: None)
+        again = _turns(rows(lanes, left), rows(state, left), size, "turn", "newton", settings, _nobody)
         _put(outcome, again, left)
     return outcome
 
 
-def _turns(
+def _choice(
     bucket: Bucket,
     prepared: Prepared,
-    chosen: Index,
+    efficient: Outcome,
+    schedule: Schedule,
+    moved: Index,
+    size: int,
+    settings: Settings,
+) -> Outcome | None:
+    """What suppliers like best on their schedules; the efficient plan where no fee moves it."""
+    if not schedule.distorts:
+        return None
+    choice = jax.tree.map(np.array, efficient)
+    if not len(moved):
+        return choice
+    method, tolerance = steps(schedule, settings.method), np.asarray(settings.tolerance)
+    lanes, terms = rows((bucket.lanes, schedule, prepared.order.plan), moved), rows(prepared.terms, moved)
+    state = in_batches(size, "pose", lanes, (), (method,))
+    if method == "newton" and kernels.usable(bucket.lanes.demand):
+        found = _turns(lanes, state, size, "search_on", method, settings, _nobody)
+        left = np.flatnonzero(~found.certified(settings.tolerance))
+        if len(left):
+            again = rows(lanes, left), rows(state, left)
+            _put(found, _turns(*again, size, "turn_on", method, settings, _nobody), left)
+    else:
+        found = _turns(lanes, state, size, "turn_on", method, settings, _nobody)
+    if settings.units == "integer":
+
+        def private(chosen: Index) -> Iterator[Lane]:
+            args = rows((*lanes, found.plan), chosen)
+            batch = in_batches(size, "private_on", args, (tolerance,)) if len(chosen) else None
+            yield from (rows(batch, lane) for lane in range(len(chosen)))
+
+        found = issue_whole(found, terms.volume, private)
+    _put(choice, in_batches(SMALL, "read", (lanes[1], found, lanes[2], terms), ()), moved)
+    return choice
+
+
+def _turns(
+    lanes: tuple[Any, ...],
+    begun: Any,
     size: int,
     step: str,
+    name: str,
     settings: Settings,
     on_lanes: OnLanes,
 ) -> Outcome:
-    """Turn after turn on the first `size` of the chosen contracts that still need one."""
-    method = METHODS[settings.method]
+    """Turn after turn of a step on the first `size` contracts that still need one.
+
+    `lanes` are the step's arguments that stay, `begun` the first states of the method called `name`.
+    """
+    method = METHODS[name]
     limit = np.asarray(method.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds, np.int32)
     tolerance = np.asarray(settings.tolerance)
-    static = (settings.method,) if step == "turn" else ()
-    lanes = rows(bucket.lanes, chosen)
-    states = jax.tree.map(lambda leaf: np.array(leaf[chosen]), prepared.state)
-    waiting = np.arange(len(chosen))
+    static = (name,) if step in ("turn", "turn_on") else ()
+    states = jax.tree.map(np.array, begun)
+    count = len(jax.tree.leaves(states)[0])
+    waiting = np.arange(count)
     outcomes: Any = None
     while len(waiting):
         now = waiting[:size]
         index = np.resize(now, size) if len(now) < size else now
-        state, outcome = PROGRAMS(step, *rows((lanes, states), index), tolerance, limit, static=static)
+        state, outcome = PROGRAMS(step, *rows((*lanes, states), index), tolerance, limit, static=static)
         if outcomes is None:
-            outcomes = jax.tree.map(
-                lambda leaf: np.zeros((len(chosen), *leaf.shape[1:]), leaf.dtype), outcome
-            )
+            outcomes = jax.tree.map(lambda leaf: np.zeros((count, *leaf.shape[1:]), leaf.dtype), outcome)
         _put(states, state, now)
         _put(outcomes, outcome, now)
         ended = np.asarray(method.finished(rows(state, slice(0, len(now))), limit))
@@ -161,6 +209,10 @@ def _turns(
         if ended.any():
             _tell(rows(outcomes, now[ended]), settings.tolerance, on_lanes)
     return outcomes
+
+
+def _nobody(*_: Any) -> None:
+    """Contracts that were told of already."""
 
 
 def _tell(ended: Outcome, tolerance: float, on_lanes: OnLanes) -> None:
