@@ -43,7 +43,7 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
     report = _reporter(len(found), on_progress)
     packed = time.perf_counter()
     fees = [charges(settings.fees, fleet, found, bucket.contract, bucket.nodes) for bucket in buckets]
-    solved = _solve_all(buckets, fees, settings, report)
+    solved = solve_all(buckets, fees, settings, report)
     waited = time.perf_counter() - packed - (PROGRAMS.running - running)
     run = lay_out(fleet, found, packer, solved, settings)
     run.device = f"{jax.devices()[0].device_kind} ({jax.default_backend()})"
@@ -57,9 +57,10 @@ def _workers() -> int:
     return len(os.sched_getaffinity(0)) if jax.default_backend() == "cpu" else 1
 
 
-def _solve_all(
+def solve_all(
     buckets: list[Bucket], fees: list[Charges], settings: Settings, report: OnLanes
 ) -> list[Solved]:
+    """Every bucket with its fees, in order; compiling goes on beside solving."""
     with ThreadPoolExecutor(_workers()) as pool:
         return list(pool.map(lambda bucket, fee: solve_bucket(bucket, settings, report, fee), buckets, fees))
 

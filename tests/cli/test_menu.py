@@ -1,4 +1,4 @@
-"""`jaxcpp menu` on the paper's example: section 7.7, and what it says of bad questions."""
+"""`jaxcpp menu` and `jaxcpp audit` on the paper's example: section 7.7, and answers to bad questions."""
 
 from __future__ import annotations
 
@@ -92,3 +92,9 @@ def test_a_bad_file_of_plans(ask, tmp_path, row, message):
     assert result.exit_code == Status.BAD_INPUT
     assert message in result.stderr
     assert "wishes.csv" in result.stderr
+
+
+def test_an_audit_of_the_toy(run, toy):
+    result = run("audit", toy, "--lies", "3", "--fee", "multiplicative=0.1")
+    assert result.exit_code == 0, result.stderr
+    assert "0 contracts where some lie pays beyond the certified slack" in result.stdout

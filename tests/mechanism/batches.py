@@ -119,7 +119,8 @@ def solve(
         index = np.arange(first, first + LANES)
         index[index >= len(problems)] = first
         batch = stack([both[i] for i in index])
-        contract = program(method, make)(*batch, alphas[index], np.float64(tolerance))
+        run = program(method) if make is AdditiveFee else program(method, make)
+        contract = run(*batch, alphas[index], np.float64(tolerance))
         keep = min(LANES, len(problems) - first)
         parts.append(jax.tree.map(lambda leaf, keep=keep: np.asarray(leaf)[:keep], contract))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)

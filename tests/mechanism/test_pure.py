@@ -112,10 +112,10 @@ def test_the_price_changes_with_a_deviation_fee_as_its_schedule_does():
     retailer = Retailer(unit_cost=[[1, 5], [2, 3]], demand=[40, 60], margin=20)
     supplier = Supplier(unit_cost=[[10, 5], [1, 2]], capacity=[100, 10], margin=20)
 
-    def price(charge: jax.Array) -> jax.Array:
+    def price(charge: float | jax.Array) -> jax.Array:
         return coordinate(retailer, supplier, DeviationFee(over=charge, under=charge)).price
 
-    at, step = np.float64(0.5), 1e-3
+    at, step = 0.5, 1e-3
     slope = float(jax.grad(price)(at))
     assert slope == pytest.approx(60.0, abs=1e-3)
     assert (price(at + step) - price(at - step)) / (2 * step) == pytest.approx(slope, abs=1e-2)
