@@ -7,7 +7,7 @@ sources at random. All demand must be met, and nothing may be left over.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,11 @@ class Instances:
         """The size of every contract in the batch."""
         _, inbound, regions = self.unit_cost.shape
         return Case(inbound, regions, self.capacity.shape[1], self.capacity.shape[2])
+
+    def some(self, index: slice) -> Instances:
+        """A part of the batch."""
+        arrays = {name: value[index] for name, value in asdict(self).items() if np.ndim(value)}
+        return replace(self, **arrays)
 
     def save(self, path: Path) -> None:
         """Write the batch to an .npz file."""

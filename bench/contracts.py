@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows = [_row(name, timed[name], len(instances), accuracy(timed)[name]) for name in timed]
     Console().print(_table(options.size, rows))
     stored = _store(options, rows)
-    out.print(f"written to {stored.relative_to(ROOT)}")
+    out.print(f"written to {stored}")
     return 0
 
 
@@ -115,6 +115,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--tolerance", type=float, default=1e-6, help="relative cost difference allowed")
     parser.add_argument("--repeats", type=int, default=3, help="timed repetitions; the median counts")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the stored result")
     parser.add_argument("--peers", default=",".join(PEERS), help="which, separated by commas")
     options = parser.parse_args(arguments)
     options.batch = options.batch or BATCHES[options.size]
@@ -158,7 +159,10 @@ def _table(size: str, rows: list[dict[str, Any]]) -> Table:
 
 def _store(options: argparse.Namespace, rows: list[dict[str, Any]]) -> Path:
     platforms = {row["platform"] for row in rows}
-    path = RESULTS / f"contracts-{options.size}-{options.batch}-{'gpu' if 'gpu' in platforms else 'cpu'}.json"
+    path = (
+        options.results
+        / f"contracts-{options.size}-{options.batch}-{'gpu' if 'gpu' in platforms else 'cpu'}.json"
+    )
     document = {
         "case": asdict(CASES[options.size]),
         "batch": options.batch,
@@ -171,7 +175,7 @@ def _store(options: argparse.Namespace, rows: list[dict[str, Any]]) -> Path:
         "processor": _processor(),
         "rows": rows,
     }
-    RESULTS.mkdir(exist_ok=True)
+    options.results.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n")
     return path
 

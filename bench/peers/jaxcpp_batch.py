@@ -1,8 +1,8 @@
 """jaxcpp itself: the whole mechanism for every contract, as the main job runs it.
 
 A contract here is more than the peers' joint plan: it holds the just-in-time plan, the transfer and a
-certificate too. Packing the arrays counts as building, as it does for the peers; a first run compiles
-and is reported apart.
+certificate too. Packing the arrays, and bringing them to the device, counts as building, as it does
+for the peers; a first run compiles and is reported apart.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib.metadata
 import os
 import statistics
 import time
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -19,6 +20,7 @@ import numpy as np
 import jaxcpp
 from bench.cases import Instances
 from bench.peers.answers import Answer, main
+from jaxcpp.fleet import store
 from jaxcpp.fleet.batch import solve_bucket
 from jaxcpp.fleet.pack import Bucket, Lanes, Shape
 from jaxcpp.fleet.settings import Settings
@@ -26,21 +28,20 @@ from jaxcpp.fleet.settings import Settings
 
 def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
     """All contracts on JAX's first device, in float64, as one bucket of the main job."""
-    config: Any = jax.config
-    config.update("jax_enable_x64", True)
-    os.environ.setdefault("PJRT_NPROC", "1")  # as the main job does: see jaxcpp.cli.backend
+    settle_backend()
     device = jax.devices()[0]
     settings = Settings(tolerance=tolerance)
     seconds: dict[str, list[float]] = {"build": [], "solve": []}
     started = time.perf_counter()
-    solve_bucket(_bucket(instances), settings, _silent)
+    solve_bucket(bucket_of(instances), settings, silent)
     first = time.perf_counter() - started
     for _ in range(repeats):
         started = time.perf_counter()
-        bucket = _bucket(instances)
+        bucket = bucket_of(instances)
+        bucket = replace(bucket, lanes=store.place(bucket.lanes))
         seconds["build"].append(time.perf_counter() - started)
         started = time.perf_counter()
-        contracts = solve_bucket(bucket, settings, _silent).contract
+        contracts = solve_bucket(bucket, settings, silent).contract
         seconds["solve"].append(time.perf_counter() - started)
     costs = np.asarray(contracts.retailer.cost_plan + contracts.supplier.cost_plan)
     gaps = np.asarray(contracts.certificate.efficiency_gap)
@@ -60,11 +61,18 @@ def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
     )
 
 
-def _silent(done: int, certified: int, worst: float) -> None:
+def settle_backend() -> None:
+    """JAX as the main job uses it: see `jaxcpp.cli.backend`."""
+    config: Any = jax.config
+    config.update("jax_enable_x64", True)
+    os.environ.setdefault("PJRT_NPROC", "1")
+
+
+def silent(done: int, certified: int, worst: float) -> None:
     """Nobody watches the progress of a benchmark."""
 
 
-def _bucket(instances: Instances) -> Bucket:
+def bucket_of(instances: Instances) -> Bucket:
     """The contracts as packed lanes. Margins do not matter: all demand is met."""
     case, count = instances.case, len(instances)
     weeks = case.weeks

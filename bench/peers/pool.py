@@ -44,15 +44,14 @@ def solve_all(instances: Instances, tolerance: float, repeats: int, build: Build
     context = mp.get_context("spawn")
     barrier = context.Barrier(workers)
     shares = [
-        (instances, list(range(len(instances)))[w::workers], tolerance, repeats, build, solve)
-        for w in range(workers)
+        (instances.some(mine), tolerance, repeats, build, solve)
+        for mine in (slice(w, None, workers) for w in range(workers))
     ]
     with context.Pool(workers, _join, (barrier,)) as pool:
         done = pool.map(_work, shares, chunksize=1)
     costs = [0.0] * len(instances)
-    for share, (found, _, _) in zip(shares, done, strict=True):
-        for index, cost in zip(share[1], found, strict=True):
-            costs[index] = cost
+    for w, (found, _, _) in enumerate(done):
+        costs[w::workers] = found
     return Timed(
         costs,
         build=[max(spent) for spent in zip(*(worker[1] for worker in done), strict=True)],
@@ -67,9 +66,9 @@ def _join(barrier: Barrier) -> None:
 
 
 def _work(
-    share: tuple[Instances, list[int], float, int, Build, Solve],
+    share: tuple[Instances, float, int, Build, Solve],
 ) -> tuple[list[float], list[float], list[float]]:
-    instances, mine, tolerance, repeats, build, solve = share
+    instances, tolerance, repeats, build, solve = share
     assert _in_step is not None
     costs: list[float] = []
     seconds: tuple[list[float], list[float]] = ([], [])
@@ -77,7 +76,7 @@ def _work(
         for _ in range(repeats):
             _in_step.wait(PATIENCE)
             started = time.perf_counter()
-            models = [build(instances, index, tolerance) for index in mine]
+            models = [build(instances, index, tolerance) for index in range(len(instances))]
             seconds[0].append(time.perf_counter() - started)
             _in_step.wait(PATIENCE)
             started = time.perf_counter()

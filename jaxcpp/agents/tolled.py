@@ -77,7 +77,8 @@ class TolledAgent(eqx.Module):
 
         begun = path.start(price)
         if epsilon is not None:
-            begun = eqx.tree_at(lambda s: (s.epsilon, s.held), begun, (epsilon, jnp.ones_like(begun.held)))
+            begun = path.start(price, epsilon)
+            begun = eqx.tree_at(lambda s: s.held, begun, jnp.ones_like(begun.held))
         accuracy = jnp.asarray(ACCURACY, price.dtype)
         return path.reached(path.follow(at, begun, accuracy, MAX_ROUNDS))
 
@@ -121,10 +122,10 @@ class TolledAgent(eqx.Module):
         accuracy: Float[Array, ""],
     ) -> tuple[Float[Array, " n"], proximal.Memory]:
         """`argmin cost(x) + toll(x) + price @ x + rho/2 |x - proposal|^2`."""
-        begun = path.start(memory.price, 0.0)
+        begun = path.start(memory.price, epsilon)
         reach = jnp.maximum(proximal.LONGEST / (path.CLIP * epsilon), 1.0)
         begun = eqx.tree_at(
-            lambda s: (s.epsilon, s.held, s.reach), begun, (epsilon, jnp.ones_like(begun.held), reach)
+            lambda s: (s.held, s.reach), begun, (jnp.ones_like(begun.held), reach * begun.reach)
         )
         held = _held(self.agent.side, self.toll, price, proposal, rho)
         ended = path.follow(held, begun, accuracy, proximal.MAX_ROUNDS)

@@ -20,6 +20,7 @@ from jaxcpp.fleet.pack import Bucket, Packer
 from jaxcpp.fleet.results import Columns
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.solve import solve_all
+from jaxcpp.fleet.store import fetch
 from jaxcpp.mechanism import status as codes
 
 SIZES = (0.05, 0.3, 1.0)
@@ -107,9 +108,11 @@ def _reports(reported: Fleet, truly: list[Bucket], settings: Settings) -> list[W
 
 
 def _worth(truly: Bucket, solved: Solved, settings: Settings) -> Worth:
-    contract, size = solved.contract, lanes_per_batch(truly.shape, settings)
+    contract, count = solved.contract, len(truly.contract)
+    size = lanes_per_batch(truly.shape, count, settings)
     tolerance = np.asarray(NEARER * settings.tolerance)
-    found: Any = in_batches(size, "flows", (truly.lanes, np.asarray(contract.issued)), (tolerance,))
+    plans = np.asarray(contract.issued)
+    found: Any = fetch(in_batches(size, "flows", (truly.lanes, plans), (tolerance,)))
     (_, bracket), terms = found[1], solved.prepared.terms
     unit = truly.lanes.scale * terms.volume
     ships = feasible(np.sum(bracket.flows.short, axis=1) * (terms.volume > 0.0))

@@ -11,9 +11,11 @@ import numpy as np
 
 from jaxcpp.consensus.outcome import FEASIBLE, Outcome
 from jaxcpp.consensus.solve import METHODS
+from jaxcpp.fleet import store
 from jaxcpp.fleet.contracts import Index
+from jaxcpp.fleet.data import Floats
 from jaxcpp.fleet.fees import Charges, free
-from jaxcpp.fleet.pack import Bucket, Shape
+from jaxcpp.fleet.pack import Bucket, Lanes, Shape
 from jaxcpp.fleet.programs import PROGRAMS, Prepared
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.whole import Lane, issue_whole
@@ -23,12 +25,15 @@ from jaxcpp.mechanism.fees import Schedule
 from jaxcpp.mechanism.status_quo import StatusQuo
 from jaxcpp.transport import kernels
 
-ENTRIES = 400_000
-"""Lane entries (public times private nodes) of a batch: enough to keep the cores busy, few enough to
-stay in cache."""
+ENTRIES = {"cpu": 200_000, "gpu": 50_000_000}
+"""Lane entries (public times private nodes) of a batch, by backend: enough to keep the device busy; on a
+core of a CPU few enough to stay in cache, elsewhere to fit in memory a few dozen times."""
 
-SMALL = 256
-"""Lanes of a batch where no demand entry is looked at."""
+LANES = {"cpu": 256, "gpu": 32_768}
+"""Most contracts of a batch, by backend; on a CPU, a core."""
+
+SMALL = {"cpu": 256, "gpu": 8192}
+"""Most lanes of a batch where no demand entry is looked at, by backend."""
 
 OnLanes = Callable[[int, int, float], None]
 """Told of lanes that ended: how many, how many of them certified, their worst relative gap."""
@@ -45,53 +50,90 @@ class Solved:
     contract: Contract
 
 
-def lanes_per_batch(shape: Shape, settings: Settings) -> int:
-    """How many contracts are solved together; depends on nothing but the shape and the settings."""
+def lanes_per_batch(shape: Shape, contracts: int, settings: Settings) -> int:
+    """How many contracts are solved together.
+
+    On a CPU that depends on nothing but the shape and the settings; a device that wants many at once
+    does not get more than twice what there are.
+    """
     if settings.batch is not None:
-        return settings.batch
+        return _shared_out(settings.batch)
     entries = shape.inbound * shape.weeks * (shape.columns + shape.sources * shape.weeks)
-    return int(2 ** np.clip(np.round(np.log2(ENTRIES / entries)), 3, 9))
+    most = int(np.clip(2 ** np.round(np.log2(ENTRIES[_kind()] / entries)), 8, LANES[_kind()]))
+    return len(store.devices()) * most if _kind() == "cpu" else _shared_out(min(most, _power(contracts)))
+
+
+def _small(contracts: int) -> int:
+    return _shared_out(SMALL["cpu"] if _kind() == "cpu" else min(SMALL["gpu"], _power(contracts)))
+
+
+def _shared_out(lanes: int) -> int:
+    """As many lanes, or a few more, so that every device gets the same number."""
+    devices = len(store.devices())
+    return -(-lanes // devices) * devices
+
+
+def _kind() -> str:
+    return "cpu" if jax.default_backend() == "cpu" else "gpu"
+
+
+def _power(contracts: int) -> int:
+    """The least power of two that holds so many, so that a few more tonight compile nothing."""
+    return max(8, 1 << (contracts - 1).bit_length())
 
 
 def rows(tree: Any, index: Index | slice | int) -> Any:
-    """Some lanes of a batch."""
+    """Some lanes of a batch on the host."""
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
 def in_batches(
-    size: int, step: str, args: tuple[Any, ...], shared: tuple[Any, ...], static: tuple[Any, ...] = ()
+    size: int,
+    step: str,
+    args: tuple[Any, ...],
+    shared: tuple[Any, ...],
+    static: tuple[Any, ...] = (),
+    chosen: Index | None = None,
+    into: Any = None,
 ) -> Any:
-    """Run a step on all lanes, `size` at a time; the last batch is filled up with its first lane."""
-    count = len(jax.tree.leaves(args)[0])
-    parts = []
-    for first in range(0, count, size):
-        index = np.arange(first, first + size)
-        index[index >= count] = first
-        part = PROGRAMS(step, *rows(args, index), *shared, static=static)
-        parts.append(rows(part, slice(0, min(size, count - first))))
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+    """Run a step on all lanes or on some, `size` at a time; the last batch is filled up with its own lanes.
+
+    Answers are put into the lanes they came from, of `into` where it is given.
+    """
+    lanes = store.count(args)
+    chosen = np.arange(lanes) if chosen is None else chosen
+    for first in range(0, len(chosen), size):
+        index = np.resize(chosen[first : first + size], size)
+        part = PROGRAMS(step, *store.take(args, index), *shared, static=static)
+        into = store.put(store.empty(part, lanes) if into is None else into, part, index)
+    return into
 
 
 def solve_bucket(
     bucket: Bucket, settings: Settings, on_lanes: OnLanes, fees: Charges | None = None
 ) -> Solved:
     """Every contract of a bucket, to its certificate or to the end of its rounds; no fees by default."""
-    size = lanes_per_batch(bucket.shape, settings)
+    count = len(bucket.contract)
+    size, small = lanes_per_batch(bucket.shape, count, settings), _small(count)
     tolerance, whole = np.asarray(settings.tolerance), settings.units == "integer"
-    prepared = in_batches(size, "prepare", (bucket.lanes,), (tolerance,), (settings.method, whole))
-    vendor = bucket.lanes.inbound, bucket.lanes.capacity, bucket.lanes.supplier
-    quo = in_batches(SMALL, "fill", (*vendor, prepared.terms, prepared.order), (tolerance,))
-    quo = _confirmed(bucket, quo, size, tolerance, whole)
-    outcome = _consensus(bucket, prepared, size, settings, on_lanes)
+    lanes = store.place(bucket.lanes)
+    prepared = in_batches(size, "prepare", (lanes,), (tolerance,), (settings.method, whole))
+    vendor = lanes.inbound, lanes.capacity, lanes.supplier
+    quo = in_batches(small, "fill", (*vendor, prepared.terms, prepared.order), (tolerance,))
+    short = np.flatnonzero(~np.asarray(quo.filled))
+    # Where capacity does not allow the just-in-time order: the part that the supplier confirms.
+    quo = in_batches(size, "in_part", (lanes, quo.order), (tolerance,), (whole,), chosen=short, into=quo)
+    outcome = _consensus(lanes, prepared, size, settings, on_lanes)
     if whole:
-        outcome = issue_whole(outcome, prepared.terms.volume, _private(bucket, outcome, size))
-    fees = free(len(bucket.contract)) if fees is None else fees
+        outcome, volume = store.fetch((outcome, prepared.terms.volume))
+        outcome = issue_whole(outcome, volume, _private(bucket, outcome, size))
+    fees = free(count) if fees is None else fees
     charged: tuple[Any, ...] = (fees.alpha, fees.after, fees.rate, fees.over, fees.under)
     schedule = Schedule(*charged)
-    choice = _choice(bucket, prepared, outcome, schedule, fees.distorted, size, settings)
+    choice = _choice(lanes, prepared, outcome, schedule, fees.distorted, size, settings)
     judged = prepared.own, prepared.terms, quo, outcome, choice, schedule
-    contract = in_batches(SMALL, "conclude", judged, (tolerance,))
-    return Solved(bucket, prepared, quo, outcome, contract)
+    contract = in_batches(small, "conclude", judged, (tolerance,))
+    return Solved(bucket, *store.fetch((prepared, quo, outcome, contract)))
 
 
 def _private(bucket: Bucket, outcome: Outcome, size: int) -> Callable[[Index], Iterator[Lane]]:
@@ -101,44 +143,26 @@ def _private(bucket: Bucket, outcome: Outcome, size: int) -> Callable[[Index], I
         for first in range(0, len(chosen), size):
             some = chosen[first : first + size]
             args = rows((bucket.lanes, outcome.plan, outcome.price, outcome.epsilon), some)
-            batch = in_batches(size, "private", args, ())
+            batch = store.fetch(in_batches(size, "private", args, ()))
             yield from (rows(batch, lane) for lane in range(len(some)))
 
     return lanes
 
 
-def _confirmed(bucket: Bucket, quo: StatusQuo, size: int, tolerance: np.ndarray, whole: bool) -> StatusQuo:
-    """The status quo; where capacity does not allow the order, the part the supplier confirms."""
-    short = np.flatnonzero(~quo.filled)
-    if not len(short):
-        return quo
-    part = in_batches(size, "in_part", rows((bucket.lanes, quo.order), short), (tolerance,), (whole,))
-
-    def put(all_lanes: np.ndarray, some: np.ndarray) -> np.ndarray:
-        merged = np.array(all_lanes)
-        merged[short] = some
-        return merged
-
-    return jax.tree.map(put, quo, part)
-
-
-def _consensus(
-    bucket: Bucket, prepared: Prepared, size: int, settings: Settings, on_lanes: OnLanes
-) -> Outcome:
+def _consensus(lanes: Lanes, prepared: Prepared, size: int, settings: Settings, on_lanes: OnLanes) -> Outcome:
     """Every contract's consensus; one that the native search leaves uncertified is taken up by its twin."""
-    lanes, state = (bucket.lanes,), prepared.state
-    if settings.method != "newton" or not kernels.usable(bucket.lanes.demand):
-        return _turns(lanes, state, size, "turn", settings.method, settings, on_lanes)
-    outcome = _turns(lanes, state, size, "search", "newton", settings, on_lanes)
-    left = np.flatnonzero(~outcome.certified(settings.tolerance) & (outcome.missing <= FEASIBLE))
-    if len(left):
-        again = _turns(rows(lanes, left), rows(state, left), size, "turn", "newton", settings, _nobody)
-        _put(outcome, again, left)
-    return outcome
+    everyone = np.arange(store.count(lanes))
+    of, state = (lanes,), prepared.state
+    if settings.method != "newton" or not kernels.usable(lanes.demand):
+        return _turns(of, state, everyone, size, "turn", settings.method, settings, on_lanes)
+    outcome = _turns(of, state, everyone, size, "search", "newton", settings, on_lanes)
+    certified, missing = store.fetch((outcome.certified(settings.tolerance), outcome.missing))
+    left = np.flatnonzero(~certified & (missing <= FEASIBLE))
+    return _turns(of, state, left, size, "turn", "newton", settings, _nobody, outcome)
 
 
 def _choice(
-    bucket: Bucket,
+    lanes: Lanes,
     prepared: Prepared,
     efficient: Outcome,
     schedule: Schedule,
@@ -149,65 +173,66 @@ def _choice(
     """What suppliers like best on their schedules; the efficient plan where no fee moves it."""
     if not schedule.distorts:
         return None
-    choice = jax.tree.map(np.array, efficient)
+    choice = jax.tree.map(np.array, store.fetch(efficient))
     if not len(moved):
         return choice
     method, tolerance = steps(schedule, settings.method), np.asarray(settings.tolerance)
-    lanes, terms = rows((bucket.lanes, schedule, prepared.order.plan), moved), rows(prepared.terms, moved)
-    state = in_batches(size, "pose", lanes, (), (method,))
-    if method == "newton" and kernels.usable(bucket.lanes.demand):
-        found = _turns(lanes, state, size, "search_on", method, settings, _nobody)
-        left = np.flatnonzero(~found.certified(settings.tolerance))
-        if len(left):
-            again = rows(lanes, left), rows(state, left)
-            _put(found, _turns(*again, size, "turn_on", method, settings, _nobody), left)
+    terms, order = rows(store.fetch((prepared.terms, prepared.order.plan)), moved)
+    of = store.take(lanes, moved), rows(schedule, moved), order
+    state = in_batches(size, "pose", of, (), (method,))
+    everyone = np.arange(len(moved))
+    if method == "newton" and kernels.usable(lanes.demand):
+        found = _turns(of, state, everyone, size, "search_on", method, settings, _nobody)
+        left = np.flatnonzero(~store.fetch(found.certified(settings.tolerance)))
+        found = _turns(of, state, left, size, "turn_on", method, settings, _nobody, found)
     else:
-        found = _turns(lanes, state, size, "turn_on", method, settings, _nobody)
+        found = _turns(of, state, everyone, size, "turn_on", method, settings, _nobody)
+    found = store.fetch(found)
     if settings.units == "integer":
 
         def private(chosen: Index) -> Iterator[Lane]:
-            args = rows((*lanes, found.plan), chosen)
-            batch = in_batches(size, "private_on", args, (tolerance,)) if len(chosen) else None
+            args = store.take((*of, found.plan), chosen)
+            batch = store.fetch(in_batches(size, "private_on", args, (tolerance,))) if len(chosen) else None
             yield from (rows(batch, lane) for lane in range(len(chosen)))
 
         found = issue_whole(found, terms.volume, private)
-    _put(choice, in_batches(SMALL, "read", (lanes[1], found, lanes[2], terms), ()), moved)
-    return choice
+    back = in_batches(_small(len(moved)), "read", (of[1], found, order, terms), ())
+    return store.put(choice, store.fetch(back), moved)
 
 
 def _turns(
     lanes: tuple[Any, ...],
     begun: Any,
+    waiting: Index,
     size: int,
     step: str,
     name: str,
     settings: Settings,
     on_lanes: OnLanes,
+    outcomes: Any = None,
 ) -> Outcome:
-    """Turn after turn of a step on the first `size` contracts that still need one.
+    """Turn after turn of a step on the first `size` of the contracts that still need one.
 
-    `lanes` are the step's arguments that stay, `begun` the first states of the method called `name`.
+    `lanes` are the step's arguments that stay, `begun` the first states of the method called `name`;
+    answers go into `outcomes`.
     """
     method = METHODS[name]
     limit = np.asarray(method.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds, np.int32)
     tolerance = np.asarray(settings.tolerance)
     static = (name,) if step in ("turn", "turn_on") else ()
-    states = jax.tree.map(np.array, begun)
-    count = len(jax.tree.leaves(states)[0])
-    waiting = np.arange(count)
-    outcomes: Any = None
+    states = jax.tree.map(lambda leaf: leaf.copy(), begun)
     while len(waiting):
         now = waiting[:size]
-        index = np.resize(now, size) if len(now) < size else now
-        state, outcome = PROGRAMS(step, *rows((*lanes, states), index), tolerance, limit, static=static)
-        if outcomes is None:
-            outcomes = jax.tree.map(lambda leaf: np.zeros((count, *leaf.shape[1:]), leaf.dtype), outcome)
-        _put(states, state, now)
-        _put(outcomes, outcome, now)
-        ended = np.asarray(method.finished(rows(state, slice(0, len(now))), limit))
+        index = np.resize(now, size)
+        state, outcome = PROGRAMS(step, *store.take((*lanes, states), index), tolerance, limit, static=static)
+        outcomes = store.empty(outcome, store.count(lanes)) if outcomes is None else outcomes
+        states, outcomes = store.put(states, state, index), store.put(outcomes, outcome, index)
+        certified = outcome.certified(settings.tolerance)
+        facts = store.fetch((method.finished(state, limit), certified, outcome.gap, outcome.spend))
+        ended, *known = (fact[: len(now)] for fact in facts)
         waiting = np.concatenate([now[~ended], waiting[size:]])
         if ended.any():
-            _tell(rows(outcomes, now[ended]), settings.tolerance, on_lanes)
+            _tell(on_lanes, *(fact[ended] for fact in known))
     return outcomes
 
 
@@ -215,13 +240,7 @@ def _nobody(*_: Any) -> None:
     """Contracts that were told of already."""
 
 
-def _tell(ended: Outcome, tolerance: float, on_lanes: OnLanes) -> None:
+def _tell(on_lanes: OnLanes, certified: Any, gap: Floats, spend: Floats) -> None:
     """Report contracts whose search is over."""
-    certified = np.asarray(ended.certified(tolerance))
-    relative = np.where(certified, ended.gap / np.maximum(ended.spend, 1e-6), 0.0)
+    relative = np.where(certified, gap / np.maximum(spend, 1e-6), 0.0)
     on_lanes(len(certified), int(certified.sum()), float(np.max(relative, initial=0.0)))
-
-
-def _put(into: Any, batch: Any, index: Index) -> None:
-    for target, source in zip(jax.tree.leaves(into), jax.tree.leaves(batch), strict=True):
-        target[index] = source[: len(index)]

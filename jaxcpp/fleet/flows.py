@@ -15,6 +15,7 @@ from jaxcpp.fleet.contracts import Contracts
 from jaxcpp.fleet.data import Fleet, Floats
 from jaxcpp.fleet.results import Columns
 from jaxcpp.fleet.settings import Settings
+from jaxcpp.fleet.store import fetch
 from jaxcpp.fleet.vertex import cheapest_flows
 from jaxcpp.transport.living import Bracket
 from jaxcpp.transport.side import Side
@@ -42,11 +43,11 @@ def flow_columns(fleet: Fleet, found: Contracts, solved: list[Solved], settings:
 def _shipments(fleet: Fleet, part: Solved, settings: Settings) -> list[dict[str, Any]]:
     """A bucket's shipments: the retailer's to regions, the supplier's to inbound nodes."""
     bucket, weeks = part.bucket, fleet.weeks
-    size = lanes_per_batch(bucket.shape, settings)
+    size = lanes_per_batch(bucket.shape, len(bucket.contract), settings)
     volume = np.asarray(part.prepared.terms.volume)
     plan = np.asarray(part.contract.issued)
     tolerance = NEARER * settings.tolerance
-    found = in_batches(size, "flows", (bucket.lanes, plan), (np.asarray(tolerance),))
+    found = fetch(in_batches(size, "flows", (bucket.lanes, plan), (np.asarray(tolerance),)))
     whole = settings.units == "integer"
     taken, shipped = (_units(side, bracket, plan, volume, tolerance, whole) for side, bracket in found)
     taken = taken[:, :, :-1]  # the last of the retailer's private nodes is what is left over

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -25,6 +26,7 @@ from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.consensus.solve import METHODS
+from jaxcpp.fleet import store
 from jaxcpp.fleet.pack import Lanes
 from jaxcpp.mechanism import choice as chosen
 from jaxcpp.mechanism import status_quo as quo
@@ -236,10 +238,11 @@ class Programs:
         # Two batches at once in one process can wait for each other's XLA worker threads for ever.
         self._device = threading.Lock()
         self.compiled = 0  # programs compiled so far
-        self.running = 0.0  # seconds on the device
+        self.seconds: defaultdict[str, float] = defaultdict(float)  # on the device, by step
+        self.calls: Counter[str] = Counter()
 
     def __call__(self, step: str, *args: Any, static: tuple[Any, ...] = ()) -> Any:
-        """Run a step on a batch; gives numpy arrays back."""
+        """Run a step on a batch; gives arrays back where the lanes lie."""
         key = (step, static, *((np.shape(leaf), np.result_type(leaf)) for leaf in jax.tree.leaves(args)))
         with self._lock:
             busy = self._busy.setdefault(key, threading.Lock())
@@ -249,27 +252,49 @@ class Programs:
         program = self._known[key]
         with self._device:
             begun = time.perf_counter()
-            answer = jax.device_get(program(*args))
-            self.running += time.perf_counter() - begun
+            answer = jax.block_until_ready(program(*args))
+            answer = answer if store.away() else store.fetch(answer)
+            self.seconds[step] += time.perf_counter() - begun
+            self.calls[step] += 1
         return answer
+
+    @property
+    def running(self) -> float:
+        """Seconds on the device so far."""
+        return sum(self.seconds.values())
 
     def _compile(self, step: str, args: tuple[Any, ...], static: tuple[Any, ...]) -> Any:
         function, axes = STEPS[step]
-        batched = jax.jit(jax.vmap(partial(function, *static), in_axes=axes))
-        program = batched.lower(*args).compile(compiler_options=_options())
+        batched = jax.vmap(partial(function, *static), in_axes=axes)
+        shares = _shared_out(batched, axes) if len(store.devices()) > 1 else batched
+        program = jax.jit(shares).lower(*args).compile(compiler_options=_options())
         with self._lock:
             self.compiled += 1
         return program
 
 
+def _shared_out(batched: Callable[..., Any], axes: tuple[int | None, ...]) -> Callable[..., Any]:
+    """An equal share of the lanes on each device; every share stops when its own lanes have ended."""
+    mesh = jax.sharding.Mesh(np.asarray(store.devices()), ("lanes",))
+    each, all_of_it = jax.sharding.PartitionSpec("lanes"), jax.sharding.PartitionSpec()
+    specs = tuple(all_of_it if axis is None else each for axis in axes)
+    return jax.shard_map(batched, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)
+
+
+NO_TRIALS: dict[str, bool | str] = {"xla_gpu_autotune_level": "0"}
+"""On a GPU, XLA times many ways to do every product of matrices before it chooses one: minutes for the
+shapes of one fleet, and another choice on another night. Ours are small; any way will do."""
+
+
 @functools.cache
 def _options() -> dict[str, bool | str]:
-    """What programs are compiled with: `ONE_ORDER` where this XLA knows it, else nothing."""
+    """What programs are compiled with, where this XLA knows it; else nothing."""
+    wanted = ONE_ORDER if jax.default_backend() == "cpu" else NO_TRIALS
     try:
-        jax.jit(lambda x: x + x).lower(1.0).compile(compiler_options=ONE_ORDER)
+        jax.jit(lambda x: x + x).lower(1.0).compile(compiler_options=wanted)
     except jax.errors.JaxRuntimeError:
         return {}
-    return ONE_ORDER
+    return wanted
 
 
 PROGRAMS = Programs()

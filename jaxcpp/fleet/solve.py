@@ -20,6 +20,9 @@ from jaxcpp.fleet.results import Run
 from jaxcpp.fleet.settings import OnProgress, Progress, Settings
 from jaxcpp.fleet.whole import check_whole
 
+MOST_WORKERS = 8
+"""Threads: one runs, the others compile; there are never many more buckets."""
+
 
 def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None = None) -> Run:
     """Find, certify and price a plan for every contract of a fleet.
@@ -54,7 +57,7 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
 
 def _workers() -> int:
     # One batch runs at a time; the other threads compile what comes next.
-    return len(os.sched_getaffinity(0)) if jax.default_backend() == "cpu" else 1
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 
 def solve_all(

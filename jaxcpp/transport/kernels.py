@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcpp.transport.path import FORCED, PathState
+from jaxcpp.transport.path import PathState, begin_again
 from jaxcpp.transport.side import Side
 
 SWITCH = "JAXCPP_KERNELS"
@@ -84,12 +84,10 @@ def _private(side: Side):  # type: ignore[no-untyped-def]  # a type of the optio
 
 
 def _merged(state: PathState, found, done: Bool[Array, ""]) -> PathState:  # type: ignore[no-untyped-def]
-    """The state a path would be left in that ended where the kernel did."""
+    """The state of a path that begins where the kernel ended: its price is yet to be looked at."""
+    fresh = begin_again(state, found.price, found.epsilon)
     return eqx.tree_at(
-        lambda s: (s.price, s.trial, s.epsilon, s.gap, s.rounds, s.done, s.mode),
-        state,
-        (
-            found.price, found.price, found.epsilon, found.gap,
-            state.rounds + found.rounds, done | found.done, jnp.full_like(state.mode, FORCED),
-        ),
-    )  # fmt: skip
+        lambda s: (s.gap, s.rounds, s.done),
+        fresh,
+        (found.gap, state.rounds + found.rounds, done | found.done),
+    )

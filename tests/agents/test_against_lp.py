@@ -60,7 +60,9 @@ class Case(NamedTuple):
 
 @jax.jit
 @jax.vmap
-def answers(retailer: Retailer, supplier: Supplier, plan: jax.Array, price: jax.Array) -> tuple[Answers, Answers]:
+def answers(
+    retailer: Retailer, supplier: Supplier, plan: jax.Array, price: jax.Array
+) -> tuple[Answers, Answers]:
     """Both agents' answers at a plan [units] and at a price [scaled]."""
     terms = frame(retailer, supplier, money(retailer, supplier))
     scaled, unit, epsilon = plan.reshape(-1) / terms.volume, terms.money * terms.volume, jnp.asarray(1e-3)
@@ -72,10 +74,19 @@ def answers(retailer: Retailer, supplier: Supplier, plan: jax.Array, price: jax.
         own = retailer.profit_at_no_cost() if party is retailer else jnp.zeros_like(unit)
         found.append(
             Answers(
-                bracket, value, gradient, agent.confirm(scaled, bracket.price, epsilon),
-                agent.confirm(scaled, at, epsilon), agent.respond(at, epsilon), agent.bound(at), at,
-                agent.quote(), unit, terms.volume, own,
-            )  # fmt: skip
+                bracket,
+                value,
+                gradient,
+                agent.confirm(scaled, bracket.price, epsilon),
+                agent.confirm(scaled, at, epsilon),
+                agent.respond(at, epsilon),
+                agent.bound(at),
+                at,
+                agent.quote(),
+                unit,
+                terms.volume,
+                own,
+            )
         )
     return found[0], found[1]
 
@@ -84,7 +95,7 @@ def live_with_both(problem: Problem, contract: Contract, index: int) -> list[Flo
     """Plans of all three kinds that the linear programs find feasible."""
     first, last = contract.jit[index], contract.plan[index]
     mixtures = [first, last, 0.25 * first + 0.75 * last]
-    return [plan for plan in mixtures if oracles.is_feasible(problem, plan)]
+    return [plan for plan in map(np.asarray, mixtures) if oracles.is_feasible(problem, plan)]
 
 
 @cache
@@ -96,7 +107,9 @@ def cases() -> list[Case]:
     at = [(index, plan) for index, plans in enumerate(feasible) for plan in plans][: 2 * COUNT]
     assert len(at) == 2 * COUNT
     prices = np.random.default_rng(0).uniform(-2.0, 2.0, (len(at), NODES))
-    both = answers(*stack([parties(problems[index]) for index, _ in at]), np.stack([plan for _, plan in at]), prices)
+    both = answers(
+        *stack([parties(problems[index]) for index, _ in at]), np.stack([plan for _, plan in at]), prices
+    )
     both = jax.tree.map(np.asarray, both)
     lanes = [jax.tree.map(lambda leaf, row=row: leaf[row], both) for row in range(len(at))]
     return [
@@ -122,7 +135,7 @@ def test_the_bracket_holds_the_exact_cost_and_is_tight(side):
         answer: Answers = getattr(case, side)
         bracket, exact, off = answer.bracket, cost(case, side), slack(case.problem) / answer.unit
         assert bracket.lower - off <= exact <= bracket.upper + off, case
-        wide.append(bracket.upper - bracket.lower > TOLERANCE * max(abs(bracket.upper), 1e-6) + off)
+        wide.append(bracket.upper - bracket.lower > TOLERANCE * max(abs(float(bracket.upper)), 1e-6) + off)
     # On a face of the plans a party can live with, a path may use up its rounds: the bracket then says so.
     assert np.sum(wide) <= 0.01 * len(wide), [case for case, bad in zip(cases(), wide, strict=True) if bad]
 
@@ -174,7 +187,9 @@ def test_no_plan_beats_the_bound_at_any_price(side):
     for case in cases():
         answer: Answers = getattr(case, side)
         plan, off = case.plan.ravel() / answer.volume, rounding(case.problem) / answer.unit
-        assert answer.bound <= cost(case, side) + answer.price @ plan + slack(case.problem) / answer.unit, case
+        assert answer.bound <= cost(case, side) + answer.price @ plan + slack(case.problem) / answer.unit, (
+            case
+        )
         assert abs(answer.bound - answer.response.bound) <= off
         assert answer.response.value <= answer.bound + off
         assert answer.response.value + answer.response.bias >= answer.bound - off
@@ -193,7 +208,11 @@ def test_a_quote_is_the_best_lane_into_a_node():
     for case in cases():
         problem, answer = case.problem, case.supplier
         best = problem.supplier_unit_cost.min(axis=0) - problem.supplier_margin
-        usable = np.isfinite(best) & (np.isfinite(problem.unit_cost).any(axis=1) | np.isfinite(problem.leftover))
+        usable = np.isfinite(best) & (
+            np.isfinite(problem.unit_cost).any(axis=1) | np.isfinite(problem.leftover)
+        )
         quote = answer.quote.reshape(problem.inbound, problem.weeks) * answer.unit / answer.volume
-        np.testing.assert_allclose(quote[usable], np.repeat(best[usable, None], problem.weeks, axis=1), rtol=1e-12)
+        np.testing.assert_allclose(
+            quote[usable], np.repeat(best[usable, None], problem.weeks, axis=1), rtol=1e-12
+        )
         assert (quote[~usable] == 0.0).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,11 @@ def plain(nodes: int, **changes: float) -> Terms:
 
 def test_a_unit_early_is_held_and_a_unit_late_is_backlogged():
     cost = weeks.delivery_cost(
-        jnp.asarray([[2.0, 5.0, 7.0]]), jnp.asarray([0, 2, 1], jnp.int32), 3, jnp.asarray(1.0), jnp.asarray(10.0)
+        jnp.asarray([[2.0, 5.0, 7.0]]),
+        jnp.asarray([0, 2, 1], jnp.int32),
+        3,
+        jnp.asarray(1.0),
+        jnp.asarray(10.0),
     )
     # Rows are the weeks of delivery at the one node, columns the entries, needed in weeks 0, 2 and 1.
     np.testing.assert_array_equal(cost, [[2.0, 7.0, 8.0], [12.0, 6.0, 7.0], [22.0, 5.0, 17.0]])
@@ -54,7 +59,7 @@ def test_lag_counts_weeks_early_or_late():
 def test_a_grid_and_a_list_of_demand_are_one_retailer():
     """Demand by region and week, and as entries in any order, with the rows that are zero left out."""
     unit_cost, demand = np.array([[1.0, 5.0], [2.0, 3.0]]), np.array([[4.0, 0.0, 2.0], [1.0, 3.0, 0.0]])
-    options = {"holding_cost": 0.5, "backlog_cost": 2.0, "leftover_cost": 1.0, "lost_sale_cost": 3.0}
+    options: Any = {"holding_cost": 0.5, "backlog_cost": 2.0, "leftover_cost": 1.0, "lost_sale_cost": 3.0}
     grid = Retailer(unit_cost, demand, 9.0, inventory=[1.0, 0.0], **options)
     entries = [(1, 1), (0, 2), (0, 0), (1, 0)]
     region, week = np.array(entries).T
@@ -70,7 +75,9 @@ def test_a_grid_and_a_list_of_demand_are_one_retailer():
         np.testing.assert_allclose(one, other, atol=1e-12)
 
 
-@pytest.mark.parametrize(("lost", "left", "backlog"), list(itertools.product((3.0, INF), (1.0, INF), (2.0, INF))))
+@pytest.mark.parametrize(
+    ("lost", "left", "backlog"), list(itertools.product((3.0, INF), (1.0, INF), (2.0, INF)))
+)
 def test_the_retailers_private_problem(lost, left, backlog):
     retailer = Retailer(
         [[1.0, INF], [2.0, 3.0]], [4.0, 6.0], 9.0,
@@ -141,7 +148,8 @@ def test_a_contract_without_demand_costs_or_lanes_still_has_units():
     retailer = Retailer([[INF]], [0.0], 5.0)
     supplier = Supplier([[INF]], [0.0], 5.0)
     terms = frame(retailer, supplier, money(retailer, supplier))
-    assert (terms.volume, terms.money) == (1.0, 1.0)
+    assert terms.volume == 1.0
+    assert terms.money == 1.0
     assert not terms.open.any()
     free = Retailer([[0.0]], [1.0], 5.0), Supplier([[0.0]], [1.0], 5.0)
     assert money(*free) == 1.0

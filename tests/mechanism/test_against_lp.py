@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,14 +33,22 @@ CASES: list[tuple[Method, Shape, int]] = [
 """Inbound nodes, regions, sources and weeks of a batch, and how many contracts of it."""
 
 # What once went wrong, shape first. Leftovers at a node without lanes out of it.
-LEFT_OVER_THERE = {"inventory": True, "leftovers": True, "holes": True}
+LEFT_OVER_THERE: dict[str, Any] = {"inventory": True, "leftovers": True, "holes": True}
 # A stage left with an imbalance that only a long way cures, beside nodes that nothing ties to it.
-FAR_TO_GO = {"capacity": "tight", "zeros": True}
+FAR_TO_GO: dict[str, Any] = {"capacity": "tight", "zeros": True}
 # A just-in-time plan confirmed in part, so nearly tight that living with it took a long way too.
-IN_PART = {"inventory": True, "lost_sales": True, "leftovers": True, "holes": True, "capacity": "tight"}
+IN_PART: dict[str, Any] = {
+    "inventory": True,
+    "lost_sales": True,
+    "leftovers": True,
+    "holes": True,
+    "capacity": "tight",
+}
 ONCE_WRONG = [
     Options(3, 4, 3, 1, **LEFT_OVER_THERE, size=12, seed=1610486157),
-    Options(3, 4, 3, 1, **LEFT_OVER_THERE, lost_sales=True, backlog=True, ties=True, zeros=True, seed=1930989295),
+    Options(
+        3, 4, 3, 1, **LEFT_OVER_THERE, lost_sales=True, backlog=True, ties=True, zeros=True, seed=1930989295
+    ),
     Options(5, 6, 4, 4, **FAR_TO_GO, seed=1080945133),
     Options(5, 6, 4, 4, **FAR_TO_GO, leftovers=True, ties=True, seed=1986291039),
     # A plan a billionth short of what must be served.

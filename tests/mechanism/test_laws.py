@@ -7,6 +7,7 @@ the contract's own certificates, doubled where two contracts are compared, and r
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -31,8 +32,16 @@ def problems(draw: st.DrawFn) -> Problem:
         name: draw(st.booleans())
         for name in ("inventory", "lost_sales", "backlog", "leftovers", "holes", "ties", "zeros")
     }
-    capacity = draw(st.sampled_from(("loose", "tight")))
-    return build(Options(*SMALL, capacity=capacity, size=draw(st.sampled_from((0, 4, 12))), seed=draw(st.integers(0, 2**20)), **flags))
+    capacity: Literal["loose", "tight"] = draw(st.sampled_from(("loose", "tight")))
+    return build(
+        Options(
+            *SMALL,
+            capacity=capacity,
+            size=draw(st.sampled_from((0, 4, 12))),
+            seed=draw(st.integers(0, 2**20)),
+            **flags,
+        )
+    )
 
 
 batches = st.lists(problems(), min_size=LANES, max_size=LANES)
@@ -95,7 +104,9 @@ def test_a_higher_fee_changes_participation_only(problem, top):
     np.testing.assert_array_equal(contracts.cbt, np.full(LANES, contracts.cbt[0]))
     charged = fees if contracts.status[0] != "no_gain" else np.zeros(LANES)
     np.testing.assert_array_equal(contracts.fee, charged)
-    np.testing.assert_allclose(contracts.price, contracts.cbt[0] + charged, rtol=1e-15, atol=rounding(problem))
+    np.testing.assert_allclose(
+        contracts.price, contracts.cbt[0] + charged, rtol=1e-15, atol=rounding(problem)
+    )
     assert (np.diff(contracts.accepted.astype(int)) <= 0).all()
     assert (contracts.paid == np.where(contracts.accepted, contracts.price, 0.0)).all()
 
@@ -111,7 +122,7 @@ def assert_same(problem: Problem, one: Contract, other: Contract, unit: float = 
         assert {one.status, other.status} <= {"accepted", "declined", "no_gain"}, problem
         assert abs(one.gain) + abs(other.gain) / unit <= 2.0 * uncertain, problem
 
-    def differ(ours: float, theirs: float) -> float:
+    def differ(ours: Any, theirs: Any) -> float:
         return abs(float(ours) - float(theirs) / unit)
 
     chain = [party.retailer.utility_plan + party.supplier.utility_plan for party in (one, other)]
@@ -127,7 +138,17 @@ def assert_same(problem: Problem, one: Contract, other: Contract, unit: float = 
 @given(batches, st.sampled_from((1e-3, 0.37, 64.0, 1e4)))
 def test_the_unit_of_money_does_not_matter(drawn, unit):
     def priced(problem: Problem) -> Problem:
-        names = ("unit_cost", "margin", "supplier_unit_cost", "supplier_margin", "holding", "backlog", "lost_sale", "leftover", "supplier_holding")
+        names = (
+            "unit_cost",
+            "margin",
+            "supplier_unit_cost",
+            "supplier_margin",
+            "holding",
+            "backlog",
+            "lost_sale",
+            "leftover",
+            "supplier_holding",
+        )
         return replace(problem, **{name: getattr(problem, name) * unit for name in names})
 
     here, there = solve(drawn), solve([priced(problem) for problem in drawn])
@@ -148,7 +169,12 @@ def test_the_unit_of_quantity_does_not_matter(drawn, unit):
 
 
 @examples
-@given(batches, st.permutations(range(SMALL[0])), st.permutations(range(SMALL[1])), st.permutations(range(SMALL[2])))
+@given(
+    batches,
+    st.permutations(range(SMALL[0])),
+    st.permutations(range(SMALL[1])),
+    st.permutations(range(SMALL[2])),
+)
 def test_the_order_of_nodes_regions_and_sources_does_not_matter(drawn, nodes, regions, sources):
     def shuffled(problem: Problem) -> Problem:
         return replace(

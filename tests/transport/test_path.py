@@ -17,7 +17,7 @@ TOLERANCE = 1e-7
 def door(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test on this code alone, and with the native kernels where they are."""
     if request.param == "here":
-        monkeypatch.setattr(kernels, "usable", lambda like: False)
+        monkeypatch.setattr(kernels, "usable", lambda _: False)
     elif kernels.shut():
         pytest.skip(kernels.shut())
 
@@ -83,7 +83,7 @@ def test_parts_that_nothing_ties_together():
 
 
 def test_stock_is_used_where_it_saves():
-    """Half of the demand from stock at 1 rather than from the plan's node at 3; the rest of the plan is lost."""
+    """Half of the demand from stock at 1, not from the plan's node at 3; the rest of the plan is lost."""
     problem = side([[1.0], [3.0]], [1.0], [20.0], stock=[0.5, 0.0])
     assert_cost(problem, [0.0, 0.25], 0.5 + 0.75 + 0.25 * 20.0)
 
@@ -91,8 +91,8 @@ def test_stock_is_used_where_it_saves():
 def test_idle_nodes_have_the_price_of_what_a_unit_there_would_save():
     problem = side([[1.0, 2.0], [3.0, 0.5]], [0.5, 0.5], [20.0, 20.0])
     found = cheapest(problem, [0.5, 0.0])
-    # Half is lost. A unit more at the first node saves 20 - 1 or 20 - 2; one at the second 20 - 0.5.
-    for move, saved in (([0.01, 0.0], 0.01 * 19.0), ([0.0, 0.01], 0.01 * 19.5)):
+    # The first region has all it wants, the second nothing: a unit more saves it 20 - 2 or 20 - 0.5.
+    for move, saved in (([0.01, 0.0], 0.01 * 18.0), ([0.0, 0.01], 0.01 * 19.5)):
         less = float(found.upper) - float(cheapest(problem, np.add([0.5, 0.0], move)).upper)
         assert less <= float(jnp.vdot(found.price, jnp.asarray(move))) + 1e-6
         assert less == pytest.approx(saved, abs=1e-5)
@@ -130,7 +130,9 @@ def test_a_node_that_nothing_ties_down_does_not_hold_the_others_back():
     slope[2:, 2:] = 5e-6 * np.array([[1.0, -1.0], [-1.0, 1.0]])
     gradient = np.array([1e-5, -1e-5, 4e-12 + 1e-17, -4e-12])
     zero = jnp.zeros(())
-    seen = path.Evaluation(zero, zero, zero, jnp.asarray(gradient), jnp.asarray(slope), jnp.zeros(4), zero + 1.0)
+    seen = path.Evaluation(
+        zero, zero, zero, jnp.asarray(gradient), jnp.asarray(slope), jnp.zeros(4), zero + 1.0
+    )
 
     def look(price: jax.Array, epsilon: jax.Array) -> path.Evaluation:
         del price, epsilon

@@ -26,7 +26,7 @@ STAGES = 6
 @jax.jit
 @jax.vmap
 def respond(side: Side, price: jax.Array, proposal: jax.Array, rho: jax.Array, epsilon: jax.Array):
-    """The answer, and what it and its inner price prove; the smoothing lowered in stages, as a coordinator does."""
+    """The answer, and what it and its inner price prove; the smoothing is lowered in stages."""
 
     def stage(number: int, memory: proximal.Memory) -> proximal.Memory:
         coarse = epsilon * 4.0 ** (STAGES - number)
@@ -50,11 +50,13 @@ def test_no_plan_is_better_by_more_than_the_smoothing(epsilon, rho):
     rng = np.random.default_rng(0)
     sides = [random_side(seed) for seed in range(COUNT)]
     side = stacked(sides)
-    nodes, entries = side.cost.shape[1:]
+    nodes = side.cost.shape[1]
     price = rng.uniform(-1.0, 1.0, (COUNT, nodes))
     proposal = rng.uniform(0.0, 0.4, (COUNT, nodes))
     full = np.full(COUNT, 1.0)
-    plan, again, lower, upper, imbalance, rounds, more = respond(side, price, proposal, rho * full, epsilon * full)
+    plan, again, lower, upper, imbalance, rounds, more = respond(
+        side, price, proposal, rho * full, epsilon * full
+    )
     assert (imbalance <= 1e-9).all(), imbalance
     assert (plan >= 0.0).all()
     # What smoothing costs: epsilon times the entropy of every private node, and of stock used or not.
