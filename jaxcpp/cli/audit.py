@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from jaxcpp.cli import backend
 from jaxcpp.cli.fees import parse_fees
 from jaxcpp.cli.options import Device, Fees, FleetFolder, Tolerance
 from jaxcpp.cli.status import Status, fail
-from jaxcpp.cli.summary import listed
 from jaxcpp.fleet.settings import Settings
 
 _DEFAULT = Settings()
@@ -30,7 +28,10 @@ def audit(
 
     A lie pays where it gains the vendor more than the certificates leave open.
     """
+    import numpy as np
+
     from jaxcpp import tables
+    from jaxcpp.cli.summary import listed
 
     try:
         read, _ = tables.read_fleet(fleet)
@@ -39,7 +40,7 @@ def audit(
     backend.start(device)
     from jaxcpp.fleet.audit import audit_fleet
     from jaxcpp.fleet.contracts import CoupledContractsError
-    from jaxcpp.fleet.fees import FeeError
+    from jaxcpp.fleet.rules import FeeError
 
     try:
         found = audit_fleet(read, Settings(fees=parse_fees(fee), tolerance=tolerance), lies, seed)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import typer
 
-from jaxcpp.fleet.fees import Charge, FeeRule
+from jaxcpp.fleet.rules import Charge, FeeRule
 
 NONE: Final = "none"
 SHARES: Final = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from jaxcpp.cli import backend
@@ -57,8 +56,8 @@ def menu(
         fail(str(error), Status.BAD_INPUT)
     backend.start(device)
     from jaxcpp.fleet.contracts import CoupledContractsError
-    from jaxcpp.fleet.fees import FeeError
     from jaxcpp.fleet.menu import MenuError, lay, served, towards
+    from jaxcpp.fleet.rules import FeeError
 
     try:
         table = lay(read, vendor, product, parse_fees(fee))
@@ -78,6 +77,7 @@ def _shown(
     columns: Columns, plans: Floats, inbound_ids: list[str], order: Floats, currency: str
 ) -> RichTable:
     """The menu as a table: units by node over all weeks, money, and the vendor's pick."""
+    import numpy as np
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

@@ -112,7 +112,7 @@ def _plan(
     read = time.perf_counter() - started
     backend.start(device)
     from jaxcpp.fleet.contracts import CoupledContractsError
-    from jaxcpp.fleet.fees import FeeError
+    from jaxcpp.fleet.rules import FeeError
     from jaxcpp.fleet.solve import plan_fleet
     from jaxcpp.fleet.whole import WholeUnitsError
 

@@ -11,9 +11,10 @@ from jaxcpp.agents.retailer import Retailer
 from jaxcpp.agents.supplier import Supplier
 from jaxcpp.fleet.contracts import Contracts, contracts
 from jaxcpp.fleet.data import Fleet, Floats
-from jaxcpp.fleet.fees import FeeRule, charges, check_fees
+from jaxcpp.fleet.fees import charges, check_fees
 from jaxcpp.fleet.pack import Packer
 from jaxcpp.fleet.results import Columns
+from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.mechanism.fees import AdditiveFee, DeviationFee, Fee, MultiplicativeFee, RoiFee
 from jaxcpp.mechanism.menu import hinted, menu, ordered
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from jaxcpp.fleet.fees import FeeRule
+from jaxcpp.fleet.rules import FeeRule
 
 Method = Literal["newton", "admm"]
 Units = Literal["continuous", "integer"]

@@ -11,7 +11,7 @@ import pytest
 from jaxcpp.cli import plan as command
 from jaxcpp.cli.fees import parse_fees
 from jaxcpp.cli.status import Status
-from jaxcpp.fleet.fees import FeeRule
+from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
 
 NO_FEE = dataclasses.asdict(FeeRule())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxcpp.fleet.audit import audit_fleet, misreported
-from jaxcpp.fleet.fees import FeeRule
+from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
 from tests.fleets import random_sample, read
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jaxcpp.fleet.fees import FeeRule
 from jaxcpp.fleet.results import Run
+from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.solve import plan_fleet
 from jaxcpp.tables.schema import RUN

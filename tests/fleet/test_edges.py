@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from jaxcpp.fleet.contracts import contracts
-from jaxcpp.fleet.fees import FeeRule
 from jaxcpp.fleet.infeasible import shortage
 from jaxcpp.fleet.pack import Packer
 from jaxcpp.fleet.results import Run
+from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.solve import plan_fleet
 from tests import oracles

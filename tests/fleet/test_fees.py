@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from jaxcpp.fleet.fees import FeeError, FeeRule
+from jaxcpp.fleet.rules import FeeError, FeeRule
 from jaxcpp.fleet.settings import Settings, Units
 from jaxcpp.fleet.solve import plan_fleet
 from tests import oracles
