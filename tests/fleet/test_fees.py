@@ -27,7 +27,7 @@ def whole_sample() -> Sample:
         flags = {name: bool(rng.random() < 0.5) for name in FLAGS}
         tight: Literal["loose", "tight"] = "tight" if rng.random() < 0.3 else "loose"
         problem = build(Options(3, 4, 2, 3, capacity=tight, seed=number, **flags))
-        units = {name: getattr(problem, name) * 8.0 for name in ("demand", "capacity", "inventory")}
+        units = {name: np.floor(getattr(problem, name) * 8.0) for name in ("demand", "capacity", "inventory")}
         found[f"p{number:02d}"] = replace(problem, **units)
     return from_problems(found)
 
