@@ -25,6 +25,9 @@ ROUNDING = 1e-6
 OF_JIT = ("retailer_cost_jit", "retailer_utility_jit", "gain")
 """Columns that speak of the retailer's life with the just-in-time plan."""
 
+OF_ISSUED = ("efficiency_lost", "lost_error")
+"""Columns that speak of both parties' life with the plan carried out."""
+
 
 def lay_out(fleet: Fleet, found: Contracts, packer: Packer, solved: list[Solved], settings: Settings) -> Run:
     """All contracts and plans as columns; flows too if they were asked for."""
@@ -53,6 +56,8 @@ def _flat(part: Solved) -> dict[str, np.ndarray]:
         "price",
         "paid",
         "supplier_surplus",
+        "efficiency_lost",
+        "accepted",
         "code",
         "rounds",
         "filled",
@@ -61,6 +66,7 @@ def _flat(part: Solved) -> dict[str, np.ndarray]:
         columns[name] = getattr(contract, name)
     columns["efficiency_gap"] = contract.certificate.efficiency_gap
     columns["price_error"] = contract.certificate.price_error
+    columns["lost_error"] = contract.certificate.lost_error
     columns["jit_total"], columns["order_total"] = contract.jit.sum(axis=-1), contract.ordered
     left, lost_sale_cost = part.unmet, part.bucket.lanes.retailer[:, 3]
     unserved = np.isinf(lost_sale_cost) & (left > ROUNDING)
@@ -102,9 +108,11 @@ def _contract_columns(
     for name in (
         "retailer_cost_jit", "retailer_cost_plan", "supplier_cost_jit", "supplier_cost_plan",
         "retailer_utility_jit", "retailer_utility_plan", "supplier_utility_jit", "supplier_utility_plan",
-        "gain", "cbt", "fee", "price", "paid", "supplier_surplus", "efficiency_gap", "price_error",
+        "gain", "cbt", "fee", "price", "paid", "supplier_surplus", "efficiency_lost",
+        "efficiency_gap", "price_error", "lost_error",
     ):  # fmt: skip
         without = infeasible & (name != "paid") | no_jit & (name in OF_JIT)
+        without |= no_jit & ~lane["accepted"] & (name in OF_ISSUED)
         columns[name] = np.where(without, np.nan, lane[name])
     columns["rounds"] = lane["rounds"].astype(np.int32)
     columns["solver"] = [settings.method] * len(found)

@@ -22,15 +22,18 @@ from jaxtyping import Array, Float, Int
 from jaxcpp.agents.retailer import Retailer
 from jaxcpp.agents.supplier import Supplier
 from jaxcpp.agents.terms import Terms
+from jaxcpp.agents.toll import Toll
+from jaxcpp.agents.tolled import TolledAgent
 from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.consensus.solve import METHODS
 from jaxcpp.fleet import store
 from jaxcpp.fleet.pack import Lanes
+from jaxcpp.mechanism import choice as chosen
 from jaxcpp.mechanism import status_quo as quo
 from jaxcpp.mechanism.contract import Contract, offer
-from jaxcpp.mechanism.fees import AdditiveFee
+from jaxcpp.mechanism.fees import Schedule
 from jaxcpp.mechanism.terms import frame
 from jaxcpp.transport import kernels, living
 from jaxcpp.transport.rounding import Flows
@@ -143,18 +146,65 @@ def flows(
 
 def private(
     lane: Lanes, plan: Array, price: Array, epsilon: Money
-) -> tuple[TransportAgent, Flows, TransportAgent, Flows]:
+) -> tuple[TransportAgent, Flows, TransportAgent, Flows, None]:
     """Both parties, and the flows near `price` behind a plan, in scaled units."""
     retailer, vendor, terms = parties(lane)
     buys, ships = retailer.agent(terms), vendor.agent(terms)
-    return buys, buys.flows(plan, price, epsilon), ships, ships.flows(plan, -price, epsilon)
+    return buys, buys.flows(plan, price, epsilon), ships, ships.flows(plan, -price, epsilon), None
+
+
+def _posed(lane: Lanes, schedule: Schedule, order: Array) -> chosen.Posed:
+    retailer, vendor, terms = parties(lane)
+    return chosen.pose(schedule, retailer.agent(terms), vendor.agent(terms), order, terms)
+
+
+def pose(method: str, lane: Lanes, schedule: Schedule, order: Array) -> Any:
+    """The method's first state on the way to the supplier's choice."""
+    posed = _posed(lane, schedule, order)
+    return METHODS[method].begin(posed.retailer, posed.supplier)
+
+
+def turn_on(
+    method: str, lane: Lanes, schedule: Schedule, order: Array, state: Any, tolerance: Money,
+    limit: Int[Array, ""],
+) -> tuple[Any, Outcome]:  # fmt: skip
+    """As `turn`, on a price schedule."""
+    del limit
+    posed = _posed(lane, schedule, order)
+    return METHODS[method].turn(posed.retailer, posed.supplier, state, tolerance)
+
+
+def search_on(
+    lane: Lanes, schedule: Schedule, order: Array, state: Any, tolerance: Money, limit: Int[Array, ""]
+) -> tuple[Any, Outcome]:
+    """As `search`, on a price schedule without a toll: the kernel knows two sides."""
+    posed = _posed(lane, schedule, order)
+    buys, ships = posed.retailer, posed.supplier
+    assert isinstance(buys, TransportAgent)
+    state = kernels.follow_joint(
+        buys.side, ships.side, buys.lost_margin, ships.unit_margin, state, tolerance, limit
+    )
+    return newton.certify(buys, ships, state, tolerance)
+
+
+def private_on(
+    lane: Lanes, schedule: Schedule, order: Array, plan: Array, tolerance: Money
+) -> tuple[TransportAgent, Flows, TransportAgent, Flows, Toll | None]:
+    """As `private`, on a price schedule; with the cheapest flows for the plan."""
+    posed = _posed(lane, schedule, order)
+    one = posed.retailer
+    buys, toll = (one.agent, one.toll) if isinstance(one, TolledAgent) else (one, None)
+    taken = living.cheapest(buys.side, plan, tolerance).flows
+    shipped = living.cheapest(posed.supplier.side, plan, tolerance).flows
+    return buys, taken, posed.supplier, shipped, toll
 
 
 def conclude(
-    own: Money, terms: Terms, status: quo.StatusQuo, outcome: Outcome, alpha: Money, tolerance: Money
-) -> Contract:
+    own: Money, terms: Terms, status: quo.StatusQuo, efficient: Outcome, choice: Outcome | None,
+    schedule: Schedule, tolerance: Money,
+) -> Contract:  # fmt: skip
     """The offer and the supplier's decision."""
-    return offer(own, terms, status, outcome, AdditiveFee(alpha), tolerance)
+    return offer(own, terms, status, efficient, schedule, tolerance, choice)
 
 
 STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
@@ -165,7 +215,12 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "search": (search, (0, 0, None, None)),
     "flows": (flows, (0, 0, None)),
     "private": (private, (0, 0, 0, 0)),
-    "conclude": (conclude, (0, 0, 0, 0, None, None)),
+    "pose": (pose, (0, 0, 0)),
+    "turn_on": (turn_on, (0, 0, 0, 0, None, None)),
+    "search_on": (search_on, (0, 0, 0, 0, None, None)),
+    "private_on": (private_on, (0, 0, 0, 0, None)),
+    "read": (chosen.read, (0, 0, 0, 0)),
+    "conclude": (conclude, (0, 0, 0, 0, 0, 0, None)),
 }
 """Each step of one contract, and which of its arguments (after the static ones) have a lane axis."""
 

@@ -11,6 +11,7 @@ import jax
 from jaxcpp.fleet.batch import OnLanes, Solved
 from jaxcpp.fleet.contracts import contracts
 from jaxcpp.fleet.data import Fleet
+from jaxcpp.fleet.fees import Charges, charges, check_fees
 from jaxcpp.fleet.layout import lay_out
 from jaxcpp.fleet.pack import Bucket, Packer
 from jaxcpp.fleet.parts import solve_in_parts, workers
@@ -28,10 +29,12 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
 
     Raises:
         CoupledContractsError: contracts of the fleet are tied together (see `fleet.contracts`).
+        FeeError: a fee speaks of a vendor, product, node or week the fleet does not have.
         WholeUnitsError: whole units were asked for, and demand or inventory is not whole.
     """
     begun, running = time.perf_counter(), PROGRAMS.running
     found = contracts(fleet)
+    check_fees(settings.fees, fleet)
     whole = settings.units == "integer"
     if whole:
         check_whole(fleet)
@@ -39,7 +42,8 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
     buckets = packer.buckets()
     report = _reporter(len(found), on_progress)
     packed = time.perf_counter()
-    solved = _solve_all(buckets, settings, report)
+    fees = [charges(settings.fees, fleet, found, bucket.contract, bucket.nodes) for bucket in buckets]
+    solved = solve_all(buckets, fees, settings, report)
     waited = time.perf_counter() - packed - (PROGRAMS.running - running)
     run = lay_out(fleet, found, packer, solved, settings)
     run.device = f"{jax.devices()[0].device_kind} ({jax.default_backend()})"
@@ -48,9 +52,14 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
     return run
 
 
-def _solve_all(buckets: list[Bucket], settings: Settings, report: OnLanes) -> list[Solved]:
+def solve_all(
+    buckets: list[Bucket], fees: list[Charges], settings: Settings, report: OnLanes
+) -> list[Solved]:
+    """Every bucket with its fees, in order; compiling goes on beside solving."""
     with ThreadPoolExecutor(workers()) as pool:
-        return list(pool.map(lambda bucket: solve_in_parts(bucket, settings, report), buckets))
+        return list(
+            pool.map(lambda bucket, fee: solve_in_parts(bucket, settings, report, fee), buckets, fees)
+        )
 
 
 def _reporter(total: int, on_progress: OnProgress | None) -> OnLanes:
