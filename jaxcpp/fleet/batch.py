@@ -104,7 +104,7 @@ def in_batches(
     for first in range(0, len(chosen), size):
         index = np.resize(chosen[first : first + size], size)
         part = PROGRAMS(step, *store.take(args, index), *shared, static=static)
-        into = store.put(store.empty(part, lanes) if into is None else into, part, index)
+        into = store.put(into, part, index, lanes)
     return into
 
 
@@ -196,7 +196,7 @@ def _choice(
 
         found = issue_whole(found, terms.volume, private)
     back = in_batches(lanes_per_small_batch(len(moved)), "read", (of[1], found, order, terms), ())
-    return store.put(choice, store.fetch(back), moved)
+    return store.put(choice, store.fetch(back), moved, len(moved))
 
 
 def _turns(
@@ -219,13 +219,13 @@ def _turns(
     limit = np.asarray(method.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds, np.int32)
     tolerance = np.asarray(settings.tolerance)
     static = (name,) if step in ("turn", "turn_on") else ()
-    states = jax.tree.map(lambda leaf: leaf.copy(), begun)
+    states, count = store.mine(begun), store.count(lanes)
     while len(waiting):
         now = waiting[:size]
         index = np.resize(now, size)
         state, outcome = PROGRAMS(step, *store.take((*lanes, states), index), tolerance, limit, static=static)
-        outcomes = store.empty(outcome, store.count(lanes)) if outcomes is None else outcomes
-        states, outcomes = store.put(states, state, index), store.put(outcomes, outcome, index)
+        states = store.put(states, state, index, count)
+        outcomes = store.put(outcomes, outcome, index, count)
         certified = outcome.certified(settings.tolerance)
         facts = store.fetch((method.finished(state, limit), certified, outcome.gap, outcome.spend))
         ended, *known = (fact[: len(now)] for fact in facts)

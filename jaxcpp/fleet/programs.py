@@ -270,7 +270,7 @@ class Programs:
 
     def __call__(self, step: str, *args: Any, static: tuple[Any, ...] = ()) -> Any:
         """Run a step on a batch; gives arrays back where the lanes lie."""
-        key = (step, static, *((np.shape(leaf), np.result_type(leaf)) for leaf in jax.tree.leaves(args)))
+        key = (step, static, *((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(args)))
         with self._lock:
             busy = self._busy.setdefault(key, threading.Lock())
         with busy:  # two threads with the same shapes compile one program
