@@ -113,9 +113,9 @@ def _worth(truly: Bucket, solved: Solved, settings: Settings) -> Worth:
     tolerance = np.asarray(NEARER * settings.tolerance)
     plans = np.asarray(contract.issued)
     found: Any = fetch(in_batches(size, "flows", (truly.lanes, plans), (tolerance,)))
-    (_, bracket), terms = found[1], solved.prepared.terms
-    unit = truly.lanes.scale * terms.volume
-    ships = feasible(np.sum(bracket.flows.short, axis=1) * (terms.volume > 0.0))
+    (_, bracket), volume = found[1], solved.volume
+    unit = truly.lanes.scale * volume
+    ships = feasible(np.sum(bracket.flows.short, axis=1) * (volume > 0.0))
     code = np.asarray(contract.code)
     width = (bracket.upper - bracket.lower) * unit
     return Worth(

@@ -23,6 +23,14 @@ class Charges:
     over: Floats | None  # (lane, public node)
     under: Floats | None
 
+    def some(self, cut: slice) -> Charges:
+        """Those of some of the lanes."""
+        parts = self.alpha, self.after, self.rate, self.over, self.under
+        alpha, after, rate, over, under = (None if part is None else part[cut] for part in parts)
+        assert alpha is not None
+        assert after is not None
+        return Charges(alpha, after, rate, over, under)
+
     @property
     def distorts(self) -> bool:
         """Whether some rule of the run moves plans."""
