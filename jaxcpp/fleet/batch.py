@@ -21,7 +21,6 @@ from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.whole import Lane, issue_whole
 from jaxcpp.mechanism.choice import steps
 from jaxcpp.mechanism.contract import Contract
-from jaxcpp.mechanism.fees import Schedule
 from jaxcpp.transport import kernels
 
 ENTRIES = {"cpu": 400_000, "gpu": 50_000_000}
@@ -127,10 +126,8 @@ def solve_bucket(
         outcome, volume = store.fetch((outcome, prepared.terms.volume))
         outcome = issue_whole(outcome, volume, _private(bucket, outcome, size))
     fees = free(count) if fees is None else fees
-    charged: tuple[Any, ...] = (fees.alpha, fees.after, fees.rate, fees.over, fees.under)
-    schedule = Schedule(*charged)
-    choice = _choice(lanes, prepared, outcome, schedule, fees.distorted, size, settings)
-    judged = prepared.own, prepared.terms, quo, outcome, choice, schedule
+    choice = _choice(lanes, prepared, outcome, fees, size, settings)
+    judged = prepared.own, prepared.terms, quo, outcome, choice, fees
     contract = in_batches(small, "conclude", judged, (tolerance,))
     return Solved(bucket, *store.fetch((prepared.terms.volume, quo.unmet, contract)))
 
@@ -164,20 +161,20 @@ def _choice(
     lanes: Lanes,
     prepared: Prepared,
     efficient: Outcome,
-    schedule: Schedule,
-    moved: Index,
+    fees: Charges,
     size: int,
     settings: Settings,
 ) -> Outcome | None:
     """What suppliers like best on their schedules; the efficient plan where no fee moves it."""
-    if not schedule.distorts:
+    if not fees.distorts:
         return None
+    moved = fees.distorted
     choice = jax.tree.map(np.array, store.fetch(efficient))
     if not len(moved):
         return choice
-    method, tolerance = steps(schedule, settings.method), np.asarray(settings.tolerance)
+    method, tolerance = steps(fees.over is not None, settings.method), np.asarray(settings.tolerance)
     terms, order = rows(store.fetch((prepared.terms, prepared.order.plan)), moved)
-    of = store.take(lanes, moved), rows(schedule, moved), order
+    of = store.take(lanes, moved), rows(fees, moved), order
     state = in_batches(size, "pose", of, (), (method,))
     everyone = np.arange(len(moved))
     if method == "newton" and kernels.usable(lanes.demand):

@@ -32,6 +32,11 @@ class Charges:
         return Charges(alpha, after, rate, over, under)
 
     @property
+    def distorts(self) -> bool:
+        """Whether some rule of the run moves plans."""
+        return self.rate is not None or self.over is not None
+
+    @property
     def distorted(self) -> Index:
         """Lanes whose best plan on the schedule may be another than the efficient one."""
         moved = np.zeros(len(self.alpha), bool)

@@ -29,6 +29,7 @@ from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.consensus.solve import METHODS
 from jaxcpp.fleet import store
+from jaxcpp.fleet.fees import Charges
 from jaxcpp.fleet.pack import Lanes
 from jaxcpp.mechanism import choice as chosen
 from jaxcpp.mechanism import status_quo as quo
@@ -53,6 +54,9 @@ jax.tree_util.register_dataclass(
         "scale",
     ],
     meta_fields=[],
+)
+jax.tree_util.register_dataclass(
+    Charges, data_fields=["alpha", "after", "rate", "over", "under"], meta_fields=[]
 )
 
 Money = Float[Array, ""]
@@ -153,32 +157,38 @@ def private(
     return buys, buys.flows(plan, price, epsilon), ships, ships.flows(plan, -price, epsilon), None
 
 
-def _posed(lane: Lanes, schedule: Schedule, order: Array) -> chosen.Posed:
+def schedule(fees: Charges) -> Schedule:
+    """The prices of one contract."""
+    numbers: tuple[Any, ...] = (fees.alpha, fees.after, fees.rate, fees.over, fees.under)
+    return Schedule(*(None if part is None else jnp.asarray(part) for part in numbers))  # type: ignore[arg-type]
+
+
+def _posed(lane: Lanes, fees: Charges, order: Array) -> chosen.Posed:
     retailer, vendor, terms = parties(lane)
-    return chosen.pose(schedule, retailer.agent(terms), vendor.agent(terms), order, terms)
+    return chosen.pose(schedule(fees), retailer.agent(terms), vendor.agent(terms), order, terms)
 
 
-def pose(method: str, lane: Lanes, schedule: Schedule, order: Array) -> Any:
+def pose(method: str, lane: Lanes, fees: Charges, order: Array) -> Any:
     """The method's first state on the way to the supplier's choice."""
-    posed = _posed(lane, schedule, order)
+    posed = _posed(lane, fees, order)
     return METHODS[method].begin(posed.retailer, posed.supplier)
 
 
 def turn_on(
-    method: str, lane: Lanes, schedule: Schedule, order: Array, state: Any, tolerance: Money,
+    method: str, lane: Lanes, fees: Charges, order: Array, state: Any, tolerance: Money,
     limit: Int[Array, ""],
 ) -> tuple[Any, Outcome]:  # fmt: skip
     """As `turn`, on a price schedule."""
     del limit
-    posed = _posed(lane, schedule, order)
+    posed = _posed(lane, fees, order)
     return METHODS[method].turn(posed.retailer, posed.supplier, state, tolerance)
 
 
 def search_on(
-    lane: Lanes, schedule: Schedule, order: Array, state: Any, tolerance: Money, limit: Int[Array, ""]
+    lane: Lanes, fees: Charges, order: Array, state: Any, tolerance: Money, limit: Int[Array, ""]
 ) -> tuple[Any, Outcome]:
     """As `search`, on a price schedule without a toll: the kernel knows two sides."""
-    posed = _posed(lane, schedule, order)
+    posed = _posed(lane, fees, order)
     buys, ships = posed.retailer, posed.supplier
     assert isinstance(buys, TransportAgent)
     state = kernels.follow_joint(
@@ -188,10 +198,10 @@ def search_on(
 
 
 def private_on(
-    lane: Lanes, schedule: Schedule, order: Array, plan: Array, tolerance: Money
+    lane: Lanes, fees: Charges, order: Array, plan: Array, tolerance: Money
 ) -> tuple[TransportAgent, Flows, TransportAgent, Flows, Toll | None]:
     """As `private`, on a price schedule; with the cheapest flows for the plan."""
-    posed = _posed(lane, schedule, order)
+    posed = _posed(lane, fees, order)
     one = posed.retailer
     buys, toll = (one.agent, one.toll) if isinstance(one, TolledAgent) else (one, None)
     taken = living.cheapest(buys.side, plan, tolerance).flows
@@ -199,12 +209,17 @@ def private_on(
     return buys, taken, posed.supplier, shipped, toll
 
 
+def read(fees: Charges, outcome: Outcome, order: Array, terms: Terms) -> Outcome:
+    """What was found on a price schedule, in both parties' own costs."""
+    return chosen.read(schedule(fees), outcome, order, terms)
+
+
 def conclude(
     own: Money, terms: Terms, status: quo.StatusQuo, efficient: Outcome, choice: Outcome | None,
-    schedule: Schedule, tolerance: Money,
+    fees: Charges, tolerance: Money,
 ) -> Contract:  # fmt: skip
     """The offer and the supplier's decision."""
-    return offer(own, terms, status, efficient, schedule, tolerance, choice)
+    return offer(own, terms, status, efficient, schedule(fees), tolerance, choice)
 
 
 STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
@@ -219,7 +234,7 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "turn_on": (turn_on, (0, 0, 0, 0, None, None)),
     "search_on": (search_on, (0, 0, 0, 0, None, None)),
     "private_on": (private_on, (0, 0, 0, 0, None)),
-    "read": (chosen.read, (0, 0, 0, 0)),
+    "read": (read, (0, 0, 0, 0)),
     "conclude": (conclude, (0, 0, 0, 0, 0, 0, None)),
 }
 """Each step of one contract, and which of its arguments (after the static ones) have a lane axis."""

@@ -33,9 +33,9 @@ class Posed(eqx.Module):
     scale: Float[Array, ""]
 
 
-def steps(schedule: Schedule, method: str) -> str:
-    """Which of the consensus methods serves a schedule."""
-    return "tolled" if method == "newton" and schedule.over is not None else method
+def steps(tolled: bool, method: str) -> str:
+    """Which of the consensus methods serves a schedule, with charges on deviations or without."""
+    return "tolled" if method == "newton" and tolled else method
 
 
 def pose(
@@ -112,7 +112,7 @@ def choose(
     """
     held = jax.lax.stop_gradient(schedule)
     posed = pose(held, retailer, supplier, order, terms)
-    name: Any = steps(held, method)
+    name: Any = steps(held.over is not None, method)
     found = solve(posed.retailer, posed.supplier, tolerance, name, max_rounds)
     return read(held, found, order, terms)
 
