@@ -13,6 +13,8 @@ from typing import Protocol, TypeVar, runtime_checkable
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from jaxcpp.transport.path import Slope
+
 
 class Response(eqx.Module):
     """A smoothed answer to a price: see `jaxcpp.transport.side.Answer` for the terms."""
@@ -21,7 +23,7 @@ class Response(eqx.Module):
     bias: Float[Array, ""]  # currency
     bound: Float[Array, ""]  # currency
     plan: Float[Array, " n"]  # units
-    slope: Float[Array, "n n"]
+    slope: Float[Array, "n n"] | Slope
     drift: Float[Array, " n"]
     spend: Float[Array, ""]  # currency: transport, holding, backlog and lost-sale cost at the plan
 

@@ -12,6 +12,7 @@ is one evaluation, so a lane that is done, or that starts again, never waits for
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -39,6 +40,17 @@ RIDGE = (
 NEWTON, JUMP, COMPARE, FORCED = 0, 1, 2, 3
 
 
+@runtime_checkable
+class Slope(Protocol):
+    """A slope with a structure of its own, where a dense matrix would be too large."""
+
+    def directions(
+        self, gradient: Float[Array, " n"], drift: Float[Array, " n"]
+    ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+        """Newton's step and the path's tangent."""
+        ...
+
+
 class Evaluation(eqx.Module):
     """The smoothed dual at one price: value, derivatives, and what can be proved from it."""
 
@@ -46,7 +58,7 @@ class Evaluation(eqx.Module):
     bias: Float[Array, ""]  # value + bias = cost of the flows + price @ imbalance
     bound: Float[Array, ""]  # exact dual value
     gradient: Float[Array, " n"]  # the imbalance
-    slope: Float[Array, "n n"]  # minus the Hessian
+    slope: Float[Array, "n n"] | Slope  # minus the Hessian
     drift: Float[Array, " n"]  # d gradient / d epsilon
     spend: Float[Array, ""]  # chain cost the gap is measured against
 
@@ -200,6 +212,8 @@ def _directions(seen: Evaluation) -> tuple[Float[Array, " n"], Float[Array, " n"
     The slope is scaled to a unit diagonal first: a node's mass may be 1e-12 of its neighbour's.
     The ridge decides only along directions in which the dual is flat (capacity exactly tight).
     """
+    if isinstance(seen.slope, Slope):
+        return seen.slope.directions(seen.gradient, seen.drift)
     diagonal = jnp.diagonal(seen.slope)
     precision = jnp.finfo(diagonal.dtype).eps
     # A node without slope but with an imbalance is one whose flows are all decided: it has far to go.

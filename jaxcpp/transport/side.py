@@ -54,6 +54,7 @@ class Answer(eqx.Module):
     bound: Float[Array, ""]  # currency
     plan: Float[Array, " n"]  # units
     slope: Float[Array, "n n"]  # units / (currency / unit)
+    escape: Float[Array, " n"]  # the slope's row sums, which are never negative, exactly
     drift: Float[Array, " n"]  # units / (currency / unit)
     unserved: Float[Array, " m"]  # units that took the outside option
 
@@ -112,6 +113,7 @@ def answer(side: Side, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> 
         plan=shipped - side.stock * chance,
         slope=_laplacian(weight * (jnp.sqrt(side.mass) / total)[None, :], escaping) * per_epsilon
         + jnp.diag(bend),
+        escape=escaping * per_epsilon + bend,
         drift=(spread - weighted @ per) * per_epsilon + bend * pull,
         unserved=side.mass * away / total,
     )

@@ -1,0 +1,113 @@
+"""A slope of many blocks tied together by a few shared sources, and Newton's step from it.
+
+The public nodes of a bundle are (product, node) pairs. What a product has of its own ties only its own
+nodes: a block. A shared source ties nodes of all products, but there are few of them: a border. So a
+step costs one small factor a product and one of the size of the border a bundle, not the cube of all
+nodes:
+
+    [ B  -U ] [x]   [r]          B block diagonal, U (nodes, K), D diagonal (K, K)
+    [-U'  D ] [y] = [0]          (D - U' B^-1 U) y = U' B^-1 r,   x = B^-1 (r + U y)
+
+Every matrix here is a grounded graph Laplacian, and its diagonal is summed from what it is made of:
+the difference of two sums that nearly agree would be rounding error.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxcpp.transport.path import RIDGE
+
+
+class Bordered(eqx.Module):
+    """`blockdiag(blocks) + diag(border @ 1) - border @ diag(1 / total) @ border.T`.
+
+    `total = idle + border.T @ 1`: all that a shared source could do else. `escape` is what the rows of
+    `blocks` sum to. Nodes are numbered `product * n + node` in flat vectors.
+    """
+
+    blocks: Float[Array, "p n n"]
+    escape: Float[Array, "p n"]
+    border: Float[Array, "p n K"]
+    idle: Float[Array, " K"]
+
+    def __add__(self, other: Bordered) -> Bordered:
+        """The sum, with the borders of both."""
+        return Bordered(
+            self.blocks + other.blocks,
+            self.escape + other.escape,
+            jnp.concatenate([self.border, other.border], axis=2),
+            jnp.concatenate([self.idle, other.idle]),
+        )
+
+    def directions(
+        self, gradient: Float[Array, " N"], drift: Float[Array, " N"]
+    ) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
+        """Newton's step and the path's tangent; see `path`, whose scaling and ridge these are."""
+        shape = self.escape.shape
+        gradients = jnp.stack([gradient.reshape(shape), drift.reshape(shape)], axis=2)
+        scale, ridge = self._scaling(gradients[:, :, 0])
+        right = gradients * scale[:, :, None]
+        solved = self._solve(scale, ridge, right) * scale[:, :, None]
+        steepest = (right[:, :, 0] * scale).reshape(-1)
+        sound = jnp.all(jnp.isfinite(solved))
+        step, tangent = solved[:, :, 0].reshape(-1), solved[:, :, 1].reshape(-1)
+        return jnp.where(sound, step, steepest), jnp.where(sound, tangent, 0.0)
+
+    def diagonal(self) -> Float[Array, "p n"]:
+        """The diagonal of the whole."""
+        total = jnp.sum(self.border, axis=(0, 1)) + self.idle
+        others = 1.0 - self.border / jnp.where(total > 0.0, total, 1.0)[None, None, :]
+        return jnp.diagonal(self.blocks, axis1=1, axis2=2) + jnp.sum(self.border * others, axis=2)
+
+    def _scaling(self, gradient: Float[Array, "p n"]) -> tuple[Float[Array, "p n"], Float[Array, "p n"]]:
+        """Each node's scale (zero: it stays where it is), and what is added to the scaled diagonal."""
+        diagonal = self.diagonal()
+        precision = jnp.finfo(diagonal.dtype).eps
+        least = precision * jnp.max(diagonal)
+        stuck = (diagonal <= least) & (jnp.abs(gradient) <= RIDGE * precision)
+        root = jnp.maximum(diagonal, jnp.maximum(least, precision * precision))
+        scale = jnp.where(stuck, 0.0, jax.lax.rsqrt(root))
+        # Factors are of the size of a block and of the border, and so is their rounding.
+        size = diagonal.shape[1] + self.idle.shape[0]
+        ridge = jnp.maximum(1.0 - diagonal * scale * scale, 0.0) + RIDGE * size * precision
+        return scale, ridge + RIDGE * least * scale * scale
+
+    def _solve(
+        self, scale: Float[Array, "p n"], ridge: Float[Array, "p n"], right: Float[Array, "p n 2"]
+    ) -> Float[Array, "p n 2"]:
+        """The scaled system, block by block and then through the border."""
+        moves: Bool[Array, "p n"] = scale > 0.0
+        coupled = jnp.sum(self.border, axis=2)
+        matrix = self.blocks * scale[:, :, None] * scale[:, None, :]
+        eye = jnp.eye(scale.shape[1], dtype=scale.dtype)
+        matrix = matrix + (coupled * scale * scale + ridge)[:, :, None] * eye[None, :, :]
+        factor = jax.vmap(jnp.linalg.cholesky)(matrix)
+        border = self.border * scale[:, :, None]
+        leak = self.escape * scale + jnp.where(moves, ridge / jnp.where(moves, scale, 1.0), 0.0)
+        known = jnp.concatenate([right, leak[:, :, None], border], axis=2)
+        solved = jax.vmap(lambda low, r: jax.scipy.linalg.cho_solve((low, True), r))(factor, known)
+        first, through = solved[:, :, :2], solved[:, :, 3:]
+        gram = jnp.einsum("pnk,pnl->kl", border, through)
+        others = jnp.maximum(0.5 * (gram + gram.T), 0.0) * (1.0 - jnp.eye(gram.shape[0], dtype=gram.dtype))
+        # What a shared source loses to nodes that stay where they are, it loses for good.
+        lost = jnp.sum(jnp.where(moves[:, :, None], 0.0, self.border), axis=(0, 1))
+        ground = self.idle + lost + jnp.einsum("pnk,pn->k", border, solved[:, :, 2])
+        shared = _grounded(others, ground, jnp.einsum("pnk,pnr->kr", border, first))
+        return first + jnp.einsum("pnk,kr->pnr", through, shared)
+
+
+def _grounded(
+    others: Float[Array, "K K"], ground: Float[Array, " K"], right: Float[Array, "K 2"]
+) -> Float[Array, "K 2"]:
+    """Solve `(diag(others @ 1 + ground) - others) y = right`; a source that has nothing stays at zero."""
+    diagonal = jnp.sum(others, axis=1) + jnp.maximum(ground, 0.0)
+    scale = jnp.where(diagonal > 0.0, jax.lax.rsqrt(jnp.where(diagonal > 0.0, diagonal, 1.0)), 0.0)
+    eye = jnp.eye(diagonal.shape[0], dtype=diagonal.dtype)
+    ridge = RIDGE * diagonal.shape[0] * jnp.finfo(diagonal.dtype).eps
+    matrix = (1.0 + ridge) * eye - others * scale[:, None] * scale[None, :]
+    solved = jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(matrix), True), right * scale[:, None])
+    return solved * scale[:, None]
