@@ -56,7 +56,11 @@ class BundleBuyer(eqx.Module):
         return bundle_rounding.settle_tiles(self.tiles, *parts, plan.reshape(shape))
 
     def confirm(
-        self, plan: Float[Array, " N"], price: Float[Array, " N"], epsilon: Float[Array, ""], memory: None = None
+        self,
+        plan: Float[Array, " N"],
+        price: Float[Array, " N"],
+        epsilon: Float[Array, ""],
+        memory: None = None,
     ) -> Confirmation:
         """What living with exactly `plan` costs, by flows near those that answer `price`."""
         del memory
@@ -84,9 +88,8 @@ class Lines(eqx.Module):
         bend = plan * (1.0 - share) / epsilon
         value = jnp.sum(self.order * (self.unfilled - epsilon * soft))
         bias = epsilon * jnp.sum(self.order * (soft - gap * share))
-        eye = jnp.eye(bend.shape[1], dtype=bend.dtype)
         nothing = jnp.zeros((*bend.shape, 0), bend.dtype)
-        slope = Bordered(bend[:, :, None] * eye[None, :, :], bend, nothing, nothing[0, 0])
+        slope = Bordered(None, bend, nothing, nothing[0, 0])
         zero = jnp.zeros_like(value)
         return Response(
             value, bias, self.bound(price), plan.reshape(-1), slope, (-bend * gap).reshape(-1), zero
@@ -107,7 +110,11 @@ class Lines(eqx.Module):
         return (self.order * share).reshape(-1)
 
     def confirm(
-        self, plan: Float[Array, " N"], price: Float[Array, " N"], epsilon: Float[Array, ""], memory: None = None
+        self,
+        plan: Float[Array, " N"],
+        price: Float[Array, " N"],
+        epsilon: Float[Array, ""],
+        memory: None = None,
     ) -> Confirmation:
         """What the lines left unfilled cost: all of it lost, none spent."""
         del price, epsilon, memory
@@ -132,7 +139,8 @@ class BundleSeller(eqx.Module):
     def quote(self) -> Float[Array, " N"]:
         """Price at which a vendor would part with the first unit: its best lane [currency / unit]."""
         best = jnp.minimum(
-            jnp.min(self.pool.own, axis=2, initial=jnp.inf), jnp.min(self.pool.shared, axis=2, initial=jnp.inf)
+            jnp.min(self.pool.own, axis=2, initial=jnp.inf),
+            jnp.min(self.pool.shared, axis=2, initial=jnp.inf),
         )
         return jnp.where(jnp.isfinite(best), best, 0.0).reshape(-1)
 
@@ -157,7 +165,11 @@ class BundleSeller(eqx.Module):
         return bundle_rounding.settle_pool(self.pool, shares, plan.reshape(self.margin.shape))
 
     def confirm(
-        self, plan: Float[Array, " N"], price: Float[Array, " N"], epsilon: Float[Array, ""], memory: None = None
+        self,
+        plan: Float[Array, " N"],
+        price: Float[Array, " N"],
+        epsilon: Float[Array, ""],
+        memory: None = None,
     ) -> Confirmation:
         """What shipping `plan` costs, by flows near those that answer `price`."""
         del memory

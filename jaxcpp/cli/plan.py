@@ -111,7 +111,7 @@ def _plan(
         fail(str(error), Status.BAD_INPUT)
     read = time.perf_counter() - started
     backend.start(device)
-    from jaxcpp.fleet.contracts import CoupledContractsError
+    from jaxcpp.fleet.bundle_solve import CoupledContractsError
     from jaxcpp.fleet.solve import plan_fleet
     from jaxcpp.fleet.whole import WholeUnitsError
 

@@ -24,7 +24,7 @@ from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.consensus.solve import METHODS
-from jaxcpp.fleet import store
+from jaxcpp.fleet import bundle_steps, store
 from jaxcpp.fleet.pack import Lanes
 from jaxcpp.mechanism import status_quo as quo
 from jaxcpp.mechanism.contract import Contract, offer
@@ -148,6 +148,16 @@ def private(
     return buys, buys.flows(plan, price, epsilon), ships, ships.flows(plan, -price, epsilon)
 
 
+def live(lane: Lanes, plan: Array, tolerance: Money) -> tuple[quo.Cost, Money]:
+    """What living with a plan [units] costs a product's retailer, and what it leaves unserved; scaled."""
+    retailer, _, terms = parties(lane)
+    agent = retailer.agent(terms)
+    x = plan / terms.volume
+    bracket = living.cheapest(agent.side, x, tolerance)
+    lives = agent.account(bracket.flows, x)
+    return quo.Cost(bracket.lower, bracket.upper, lives.spend), lives.unmet + jnp.sum(bracket.flows.short)
+
+
 def conclude(
     own: Money, terms: Terms, status: quo.StatusQuo, outcome: Outcome, alpha: Money, tolerance: Money
 ) -> Contract:
@@ -163,9 +173,14 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "search": (search, (0, 0, None, None)),
     "flows": (flows, (0, 0, None)),
     "private": (private, (0, 0, 0, 0)),
+    "live": (live, (0, 0, None)),
+    "bundle_agree": (bundle_steps.agree, (0, None, None)),
+    "bundle_fill": (bundle_steps.fill, (0, 0, 0, None, None)),
+    "bundle_absent": (bundle_steps.absent, (0, 0, 0, None, None)),
+    "bundle_settle": (bundle_steps.settle, (0, 0, 0, 0, None, None)),
     "conclude": (conclude, (0, 0, 0, 0, None, None)),
 }
-"""Each step of one contract, and which of its arguments (after the static ones) have a lane axis."""
+"""Each step of one contract or bundle, and which of its arguments (after the static ones) have a lane axis."""
 
 
 ONE_ORDER: dict[str, bool | str] = {"xla_cpu_experimental_ynn_fusion_type": ""}

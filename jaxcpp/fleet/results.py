@@ -32,6 +32,10 @@ class Run:
     flows: Columns | None
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = ""
+    budget: float = (
+        0.0  # currency; of the principal, if every party's transfer were made: negative = a deficit
+    )
+    worst_gap: float | None = None  # relative; None: to be read off the contracts
 
     def status_counts(self) -> dict[str, int]:
         """Contracts by status."""

@@ -10,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 
 from jaxcpp.fleet.batch import OnLanes, Solved, solve_bucket
+from jaxcpp.fleet.bundle_layout import with_bundles
+from jaxcpp.fleet.bundle_solve import check_bundles, solve_bundles
+from jaxcpp.fleet.bundles import bundles
 from jaxcpp.fleet.contracts import contracts
 from jaxcpp.fleet.data import Fleet
 from jaxcpp.fleet.layout import lay_out
@@ -30,21 +33,25 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
     how many contracts are solved together.
 
     Raises:
-        CoupledContractsError: contracts of the fleet are tied together (see `fleet.contracts`).
+        CoupledContractsError: whole units or flows were asked for, and contracts are tied together.
         WholeUnitsError: whole units were asked for, and demand or inventory is not whole.
     """
     begun, running = time.perf_counter(), PROGRAMS.running
-    found = contracts(fleet)
+    tied = bundles(fleet)
+    found = contracts(fleet, tied)
     whole = settings.units == "integer"
     if whole:
         check_whole(fleet)
+    check_bundles(fleet, tied, settings)
     packer = Packer(fleet, found, whole)
     buckets = packer.buckets()
-    report = _reporter(len(found), on_progress)
+    rows = len(found) + sum(len(item.vendors) for item in tied.items)
+    report = _reporter(rows, on_progress)
     packed = time.perf_counter()
     solved = _solve_all(buckets, settings, report)
+    joint = solve_bundles(fleet, tied, settings, report, _workers())
     waited = time.perf_counter() - packed - (PROGRAMS.running - running)
-    run = lay_out(fleet, found, packer, solved, settings)
+    run = with_bundles(lay_out(fleet, found, packer, solved, settings) if solved else None, fleet, joint)
     run.device = f"{jax.devices()[0].device_kind} ({jax.default_backend()})"
     # Compiling goes on beside solving: what counts is how long the device had to wait for it.
     run.seconds = {"compile": max(waited, 0.0), "solve": time.perf_counter() - begun - max(waited, 0.0)}

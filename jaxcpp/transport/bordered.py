@@ -26,18 +26,21 @@ class Bordered(eqx.Module):
     """`blockdiag(blocks) + diag(border @ 1) - border @ diag(1 / total) @ border.T`.
 
     `total = idle + border.T @ 1`: all that a shared source could do else. `escape` is what the rows of
-    `blocks` sum to. Nodes are numbered `product * n + node` in flat vectors.
+    `blocks` sum to; without blocks they are `diag(escape)`. Nodes are numbered `product * n + node` in flat vectors.
     """
 
-    blocks: Float[Array, "p n n"]
+    blocks: Float[Array, "p n n"] | None
     escape: Float[Array, "p n"]
     border: Float[Array, "p n K"]
     idle: Float[Array, " K"]
 
     def __add__(self, other: Bordered) -> Bordered:
         """The sum, with the borders of both."""
+        blocks = None
+        if self.blocks is not None or other.blocks is not None:
+            blocks = self._filled() + other._filled()
         return Bordered(
-            self.blocks + other.blocks,
+            blocks,
             self.escape + other.escape,
             jnp.concatenate([self.border, other.border], axis=2),
             jnp.concatenate([self.idle, other.idle]),
@@ -61,7 +64,13 @@ class Bordered(eqx.Module):
         """The diagonal of the whole."""
         total = jnp.sum(self.border, axis=(0, 1)) + self.idle
         others = 1.0 - self.border / jnp.where(total > 0.0, total, 1.0)[None, None, :]
-        return jnp.diagonal(self.blocks, axis1=1, axis2=2) + jnp.sum(self.border * others, axis=2)
+        own = self.escape if self.blocks is None else jnp.diagonal(self.blocks, axis1=1, axis2=2)
+        return own + jnp.sum(self.border * others, axis=2)
+
+    def _filled(self) -> Float[Array, "p n n"]:
+        if self.blocks is not None:
+            return self.blocks
+        return self.escape[:, :, None] * jnp.eye(self.escape.shape[1], dtype=self.escape.dtype)[None, :, :]
 
     def _scaling(self, gradient: Float[Array, "p n"]) -> tuple[Float[Array, "p n"], Float[Array, "p n"]]:
         """Each node's scale (zero: it stays where it is), and what is added to the scaled diagonal."""
@@ -81,23 +90,41 @@ class Bordered(eqx.Module):
     ) -> Float[Array, "p n 2"]:
         """The scaled system, block by block and then through the border."""
         moves: Bool[Array, "p n"] = scale > 0.0
-        coupled = jnp.sum(self.border, axis=2)
-        matrix = self.blocks * scale[:, :, None] * scale[:, None, :]
-        eye = jnp.eye(scale.shape[1], dtype=scale.dtype)
-        matrix = matrix + (coupled * scale * scale + ridge)[:, :, None] * eye[None, :, :]
-        factor = jax.vmap(jnp.linalg.cholesky)(matrix)
         border = self.border * scale[:, :, None]
         leak = self.escape * scale + jnp.where(moves, ridge / jnp.where(moves, scale, 1.0), 0.0)
         known = jnp.concatenate([right, leak[:, :, None], border], axis=2)
-        solved = jax.vmap(lambda low, r: jax.scipy.linalg.cho_solve((low, True), r))(factor, known)
-        first, through = solved[:, :, :2], solved[:, :, 3:]
-        gram = jnp.einsum("pnk,pnl->kl", border, through)
-        others = jnp.maximum(0.5 * (gram + gram.T), 0.0) * (1.0 - jnp.eye(gram.shape[0], dtype=gram.dtype))
+        root = self._root(scale, ridge)
+        # Half the way through the factors is enough: products of halves are products with the inverse.
+        half = _forward(root, known)
+        first, escaped, through = half[:, :, :2], half[:, :, 2], half[:, :, 3:]
+        gram = jnp.einsum("pnk,pnl->kl", through, through)
+        others = jnp.maximum(gram, 0.0) * (1.0 - jnp.eye(gram.shape[0], dtype=gram.dtype))
         # What a shared source loses to nodes that stay where they are, it loses for good.
         lost = jnp.sum(jnp.where(moves[:, :, None], 0.0, self.border), axis=(0, 1))
-        ground = self.idle + lost + jnp.einsum("pnk,pn->k", border, solved[:, :, 2])
-        shared = _grounded(others, ground, jnp.einsum("pnk,pnr->kr", border, first))
-        return first + jnp.einsum("pnk,kr->pnr", through, shared)
+        ground = self.idle + lost + jnp.einsum("pnk,pn->k", through, escaped)
+        shared = _grounded(others, ground, jnp.einsum("pnk,pnr->kr", through, first))
+        return _backward(root, first + jnp.einsum("pnk,kr->pnr", through, shared))
+
+    def _root(self, scale: Float[Array, "p n"], ridge: Float[Array, "p n"]) -> Float[Array, "p n ..."]:
+        """Each block's Cholesky factor, what it loses to the shared sources included; or its diagonal."""
+        added = jnp.sum(self.border, axis=2) * scale * scale + ridge
+        if self.blocks is None:
+            return jnp.sqrt(self.escape * scale * scale + added)
+        eye = jnp.eye(scale.shape[1], dtype=scale.dtype)[None, :, :]
+        matrix = self.blocks * scale[:, :, None] * scale[:, None, :] + added[:, :, None] * eye
+        return jax.vmap(jnp.linalg.cholesky)(matrix)
+
+
+def _forward(root: Float[Array, "p n ..."], right: Float[Array, "p n r"]) -> Float[Array, "p n r"]:
+    if root.ndim == 2:
+        return right / root[:, :, None]
+    return jax.lax.linalg.triangular_solve(root, right, left_side=True, lower=True)
+
+
+def _backward(root: Float[Array, "p n ..."], right: Float[Array, "p n r"]) -> Float[Array, "p n r"]:
+    if root.ndim == 2:
+        return right / root[:, :, None]
+    return jax.lax.linalg.triangular_solve(root, right, left_side=True, lower=True, transpose_a=True)
 
 
 def _grounded(

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcpp.transport.bordered import Bordered
-from jaxcpp.transport.side import FLOOR, Side, answer, split
+from jaxcpp.transport.side import FLOOR, Side, answer, exponents, split
 
 
 class Tiles(eqx.Module):
@@ -72,28 +72,49 @@ def serve(
     tiles: Tiles, price: Float[Array, "p n"], epsilon: Float[Array, ""]
 ) -> tuple[Reply, Float[Array, "t w"]]:
     """The retailer's answer to a price, and the units that took the outside option."""
-    parts = jax.vmap(answer, in_axes=(0, 0, None))(_sides(tiles), price[tiles.product], epsilon)
+    exponent, away_exponent, best = jax.vmap(exponents, in_axes=(0, 0, None))(
+        _sides(tiles), price[tiles.product], epsilon
+    )
+    weight, away = jnp.exp(exponent), jnp.exp(away_exponent)
+    # Both are read several times below: without the barrier XLA computes them each time.
+    weight, weighted = jax.lax.optimization_barrier((weight, weight * exponent))
+    total = jnp.sum(weight, axis=1) + away
+    mean = (jnp.sum(weighted, axis=1) + away * away_exponent) / total
+    log_total, per = jnp.log(total), tiles.mass / total
+    sums = jnp.einsum("tnw,twc->tnc", weight, jnp.stack([per, per * mean, per * away / total], axis=2))
+    drifts = sums[:, :, 1] - jnp.einsum("tnw,tw->tn", weighted, per)
+    shipped, escaping, drift = (tiles.by_product(part) for part in (sums[:, :, 0], sums[:, :, 2], drifts))
+    root = weight * (jnp.sqrt(tiles.mass) / total)[:, None, :]
+    gram = tiles.by_product(jnp.einsum("tnw,tmw->tnm", root, root))
     # Stock at a public node chooses between being used (worth the price) and staying (worth 0).
     pull = price / epsilon
     chance, softened = jax.nn.sigmoid(pull), jax.nn.softplus(pull)
+    escape = (escaping + tiles.stock * chance * (1.0 - chance)) / epsilon
     bend = tiles.stock * chance * (1.0 - chance) / epsilon
-    eye = jnp.eye(price.shape[1], dtype=price.dtype)
-    blocks = tiles.by_product(parts.slope) + bend[:, :, None] * eye[None, :, :]
     nothing = jnp.zeros((*price.shape, 0), price.dtype)
     reply = Reply(
-        value=jnp.sum(parts.value) - epsilon * jnp.sum(tiles.stock * softened),
-        bias=jnp.sum(parts.bias) + epsilon * jnp.sum(tiles.stock * (softened - pull * chance)),
-        bound=jnp.sum(parts.bound) - jnp.sum(tiles.stock * jnp.maximum(price, 0.0)),
-        plan=tiles.by_product(parts.plan) - tiles.stock * chance,
-        slope=Bordered(blocks, tiles.by_product(parts.escape) + bend, nothing, nothing[0, 0]),
-        drift=tiles.by_product(parts.drift) + bend * pull,
+        value=jnp.sum(tiles.mass * (best - epsilon * log_total)) - epsilon * jnp.sum(tiles.stock * softened),
+        bias=epsilon * jnp.sum(tiles.mass * (log_total - mean))
+        + epsilon * jnp.sum(tiles.stock * (softened - pull * chance)),
+        bound=jnp.sum(tiles.mass * best) - jnp.sum(tiles.stock * jnp.maximum(price, 0.0)),
+        plan=shipped - tiles.stock * chance,
+        slope=Bordered(_laplacians(gram / epsilon, escape), escape, nothing, nothing[0, 0]),
+        drift=drift / epsilon + bend * pull,
     )
-    return reply, parts.unserved
+    return reply, tiles.mass * away / total
+
+
+def _laplacians(gram: Float[Array, "p n n"], escape: Float[Array, "p n"]) -> Float[Array, "p n n"]:
+    """Blocks whose rows sum to `escape`, the diagonals summed from what they are made of: see `side`."""
+    eye = jnp.eye(gram.shape[1], dtype=gram.dtype)[None, :, :]
+    others = gram * (1.0 - eye)
+    return (jnp.sum(others, axis=2) + escape)[:, :, None] * eye - others
 
 
 def ship(pool: Pool, price: Float[Array, "p n"], epsilon: Float[Array, ""]) -> Reply:
     """The vendors' answer to a price at which a plan costs them: minus what they are paid."""
     own = jax.vmap(answer, in_axes=(0, 0, None))(_own(pool), price, epsilon)
+    blocks = own.slope if pool.own_mass.shape[1] else None
     exponent, away_exponent, best = _exponents(pool, price, epsilon)
     weight, away = jnp.exp(exponent), jnp.exp(away_exponent)
     total = jnp.sum(weight, axis=(0, 1)) + away
@@ -107,7 +128,7 @@ def ship(pool: Pool, price: Float[Array, "p n"], epsilon: Float[Array, ""]) -> R
         bias=jnp.sum(own.bias) + epsilon * jnp.sum(pool.shared_mass * (log_total - mean)),
         bound=jnp.sum(own.bound) + jnp.sum(pool.shared_mass * best) + jnp.sum(price * pool.fixed),
         plan=own.plan + jnp.sum(flow, axis=2) + pool.fixed,
-        slope=Bordered(own.slope, own.escape, flow / epsilon, per * away / epsilon),
+        slope=Bordered(blocks, own.escape, flow / epsilon, per * away / epsilon),
         drift=own.drift + jnp.sum(flow * (mean[None, None, :] - exponent), axis=2) / epsilon,
     )
 
