@@ -168,14 +168,13 @@ def _stock(inventory: Float[Array, "p i"], slots: int, weeks: int) -> Float[Arra
 def _shipping(vendors: Vendors) -> tuple[Float[Array, "p n c"], Float[Array, "p n K"]]:
     """What a unit costs from own and shared sources and weeks to public nodes, margins left out."""
     weeks, (p, v) = vendors.weeks, vendors.slot.shape
-    ship = jax.vmap(lambda unit, holding: time.shipping_cost(unit, weeks, holding))
-    own = jax.vmap(ship)(vendors.own, vendors.holding)  # (p, v, i * weeks, k * weeks)
+    ship = jax.vmap(time.shipping_cost, in_axes=(0, None, 0))
+    own = jax.vmap(ship, in_axes=(0, None, 0))(vendors.own, weeks, vendors.holding)  # (p, v, n, c)
     same = jnp.eye(v, dtype=bool)[None, :, None, :, None]
     own = jnp.where(same, own[:, :, :, None, :], jnp.inf).reshape(p, v * own.shape[2], v * own.shape[3])
     # A shared source ships to its own vendor's slot only, and in the weeks when the product draws on it.
-    shared = jax.vmap(lambda unit, held: jax.vmap(lambda h: time.shipping_cost(unit, weeks, h))(held))(
-        vendors.shared, vendors.holding
-    )  # (p, v, i * weeks, K * weeks)
+    by_slot = jax.vmap(time.shipping_cost, in_axes=(None, None, 0))
+    shared = jax.vmap(by_slot, in_axes=(0, None, 0))(vendors.shared, weeks, vendors.holding)
     ours = vendors.owner[None, None, :, None] == vendors.slot[:, :, None, None]
     allowed = (ours & vendors.draws[:, None, :, :]).reshape(p, v, 1, -1)
     return own, jnp.where(allowed, shared, jnp.inf).reshape(p, v * shared.shape[2], -1)

@@ -199,11 +199,11 @@ class BundleSeller(eqx.Module):
         return _by(self.node_owner, values, self.count)
 
 
-def _by(owner: Int[Array, "..."], values: Float[Array, "..."], count: int) -> Float[Array, " m"]:
+def _by(owner: Int[Array, ...], values: Float[Array, ...], count: int) -> Float[Array, " m"]:
     """Sum by vendor; -1 is nobody."""
     kept = jnp.where(owner >= 0, values, 0.0)
     return jax.ops.segment_sum(kept.reshape(-1), jnp.maximum(owner, 0).reshape(-1), count)
 
 
-def _paid(cost: Float[Array, "..."], flow: Float[Array, "..."]) -> Float[Array, "..."]:
+def _paid(cost: Float[Array, ...], flow: Float[Array, ...]) -> Float[Array, ...]:
     return jnp.where(flow > 0.0, cost, 0.0) * flow

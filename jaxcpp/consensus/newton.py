@@ -27,12 +27,13 @@ def evaluate(retailer: Agent[Any], supplier: Agent[Any]) -> path.Evaluate:
 
     def at(price: Float[Array, " n"], epsilon: Float[Array, ""]) -> path.Evaluation:
         taken, shipped = retailer.respond(price, epsilon), supplier.respond(-price, epsilon)
+        theirs: Any = shipped.slope  # of one kind with the retailer's
         return path.Evaluation(
             value=taken.value + shipped.value,
             bias=taken.bias + shipped.bias,
             bound=taken.bound + shipped.bound,
             gradient=taken.plan - shipped.plan,
-            slope=taken.slope + shipped.slope,
+            slope=taken.slope + theirs,
             drift=taken.drift - shipped.drift,
             spend=taken.spend + shipped.spend,
         )

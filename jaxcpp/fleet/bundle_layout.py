@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from jaxcpp.fleet.bundle_shortage import bundle_shortage
 from jaxcpp.fleet.bundle_solve import BundleSolved
 from jaxcpp.fleet.data import Fleet
 from jaxcpp.fleet.layout import DUST, MONEY, OF_JIT, ROUNDING
-from jaxcpp.fleet.results import Columns, Run
+from jaxcpp.fleet.results import Columns, Run, worst_gap
 from jaxcpp.mechanism import status as codes
 
 ANOTHER = "another vendor of these products declines: just-in-time stands for all of them"
@@ -39,20 +40,20 @@ def with_bundles(run: Run | None, fleet: Fleet, solved: list[BundleSolved]) -> R
     rows = _taken(rows, np.argsort(rows["contract_id"], kind="stable"))
     keys = ("week", "inbound_id", "product_id", "contract_id")
     units = _taken(units, np.lexsort(tuple(units[key] for key in keys)))
-    merged = Run(contracts=rows, plans=units, flows=None if run is None else run.flows)
-    return merged
+    worst = _worst_gap(solved) if run is None else max(_worst_gap(solved), worst_gap(run.contracts))
+    return Run(contracts=rows, plans=units, flows=None, worst_gap=worst)
 
 
-def worst_gap(solved: list[BundleSolved]) -> float:
+def _worst_gap(solved: list[BundleSolved]) -> float:
     """The largest certified gap, as a fraction of its bundle's chain cost."""
     worst = 0.0
     for part in solved:
         settlement, here = part.settlement, part.bucket.lanes.here
-        chain = np.where(here, settlement.retailer_cost_plan + settlement.supplier_cost_plan, 0.0).sum(axis=1)
+        spent = np.where(here, settlement.retailer_cost_plan + settlement.supplier_cost_plan, 0.0).sum(axis=1)
         gap = settlement.efficiency_gap[:, 0]
         known = (gap > 0.0) & (settlement.code[:, 0] != codes.INFEASIBLE)
         with np.errstate(divide="ignore"):
-            worst = max(worst, float(np.max(gap[known] / chain[known], initial=0.0)))
+            worst = max(worst, float(np.max(gap[known] / spent[known], initial=0.0)))
     return worst
 
 
@@ -146,7 +147,7 @@ def _part(part: BundleSolved, row: int, units: Any) -> Any:
 
 def _joined(parts: list[Columns]) -> Columns:
     return {
-        name: sum((list(part[name]) for part in parts), [])
+        name: list(chain.from_iterable(part[name] for part in parts))
         if isinstance(parts[0][name], list)
         else np.concatenate([np.asarray(part[name]) for part in parts])
         for name in parts[0]

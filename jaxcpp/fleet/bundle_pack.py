@@ -19,7 +19,7 @@ from jaxcpp.fleet.pack import Packer
 WIDTH = 32
 """Demand entries of a tile."""
 
-TILE_STEPS = (8, 32, 96, 224, 448, 896)
+TILE_STEPS = (16, 64, 192, 448, 896)
 """Bundles of so many tiles at most are padded to the largest of them; beyond, of twice as many. Every
 further step is a few more programs to compile."""
 
@@ -194,7 +194,7 @@ def _pack(packer: OrderPacker, pieces: list[Piece]) -> BundleLanes:
     i = max(len(one.nodes) for one in pieces)
     v = max(len(slots) for one in pieces for slots in one.slots)
     k = max((len(rows) for one in pieces for rows in one.own.values()), default=0)
-    s = max(1, max(len(one.shared) for one in pieces))
+    s = max(1, *(len(one.shared) for one in pieces))
     m = max(len(one.bundle.vendors) for one in pieces)
     lanes = BundleLanes(
         outbound=np.full((count, t, i, WIDTH), np.inf), demand=np.zeros((count, t, WIDTH)),
@@ -202,7 +202,8 @@ def _pack(packer: OrderPacker, pieces: list[Piece]) -> BundleLanes:
         product=np.zeros((count, t), np.int32), retailer=_nothing(count, products),
         inventory=np.zeros((count, products, i)), slot=np.full((count, products, v), -1, np.int32),
         supplier=np.zeros((count, products, v, 2)), own=np.full((count, products, v, k, i), np.inf),
-        own_capacity=np.zeros((count, products, v, k, weeks)), shared=np.full((count, products, s, i), np.inf),
+        own_capacity=np.zeros((count, products, v, k, weeks)),
+        shared=np.full((count, products, s, i), np.inf),
         draws=np.zeros((count, products, s, weeks), bool), capacity=np.zeros((count, s, weeks)),
         owner=np.full((count, s), -1, np.int32), here=np.zeros((count, m), bool), scale=np.ones(count),
     )  # fmt: skip

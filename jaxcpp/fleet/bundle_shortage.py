@@ -44,7 +44,7 @@ def bundle_shortage(fleet: Fleet, piece: Piece, lanes: BundleLanes, row: int) ->
     weeks, products, inbound = fleet.weeks, len(piece.bundle.products), len(piece.nodes)
     nodes = products * inbound * weeks
     entries = [(tile, k) for tile, (_, rows) in enumerate(piece.tiles) for k in range(len(rows))]
-    program, limits = _Program(), []
+    program, limits = _Program(), list[Any]()
     early = np.arange(weeks)[:, None] <= np.arange(weeks)[None, :]
 
     def ship(product: int, cost: Any, allowed: Any, first: int) -> None:
@@ -54,8 +54,8 @@ def bundle_shortage(fleet: Fleet, piece: Piece, lanes: BundleLanes, row: int) ->
         program.put((product * inbound + i) * weeks + due, column, 1.0)
 
     every = np.ones(weeks, bool)
-    for (product, _), rows in piece.own.items():
-        for _, cost, units in rows:
+    for (product, _), supplied in piece.own.items():
+        for _, cost, units in supplied:
             ship(product, cost, every, weeks * len(limits))
             limits.append(units)
     for _, costs, draws, units in piece.shared:
@@ -94,8 +94,8 @@ def bundle_shortage(fleet: Fleet, piece: Piece, lanes: BundleLanes, row: int) ->
     first = int(np.argmax(missing > SLACK * demand.sum()))
     at, rows = piece.tiles[entries[first][0]]
     fact = fleet.demand.region[rows[entries[first][1]]], fleet.demand.week[rows[entries[first][1]]]
-    product = str(fleet.product_ids[piece.bundle.products[at]])
+    name = str(fleet.product_ids[piece.bundle.products[at]])
     return (
         f"{missing.sum():,.10g} of {demand.sum():,.10g} units of products planned together cannot be served, "
-        f"first product {product!r} in region {str(fleet.region_ids[fact[0]])!r} week {fact[1]}; {REMEDY}"
+        f"first product {name!r} in region {str(fleet.region_ids[fact[0]])!r} week {fact[1]}; {REMEDY}"
     )

@@ -19,14 +19,12 @@ from jaxcpp.fleet.bundles import Bundles, Capacity
 from jaxcpp.fleet.contracts import Index
 from jaxcpp.fleet.data import Fleet, Floats
 from jaxcpp.fleet.pack import Bucket
-from jaxcpp.fleet.programs import PROGRAMS
 from jaxcpp.fleet.settings import Settings
-from jaxcpp.mechanism.bundle import Filling
 from jaxcpp.mechanism.several import Settlement, Standing, Without
 from jaxcpp.mechanism.status_quo import Cost
 
-NUMBERS = 6_000_000
-"""Of a batch of bundles, that a step goes through: more would leave the cache for nothing."""
+NUMBERS = 1_000_000
+"""Of a batch of bundles, that a step goes through: more would leave the cache, and take longer each."""
 
 MOST = 64
 """Bundles solved together at most."""
@@ -88,7 +86,7 @@ def check_bundles(fleet: Fleet, tied: Bundles, settings: Settings) -> None:
     if len(tied) and asked:
         first = ", ".join(repr(str(name)) for name in fleet.product_ids[tied.items[0].products[:2]])
         raise CoupledContractsError(
-            f"{' and '.join(asked)}: not done yet for products that share a source's capacity or have several "
+            f"{' and '.join(asked)}: not done for products that share a source's capacity or have several "
             f"vendors, as {first} ({len(tied)} such bundles in all); plan without it"
         )
 
@@ -215,8 +213,8 @@ def _standing(
     packer: OrderPacker,
     products: list[Bucket],
     orders: Orders,
-    agreed: Agreed,
-    filling: Filling,
+    agreed: Any,
+    filling: Any,
     order: Floats,
     settings: Settings,
 ) -> Standing:
@@ -226,12 +224,12 @@ def _standing(
     confirmed = filling.plan.reshape(order.shape) * volume[:, None, None, None, None]
     lived = _live(bucket, packer, products, orders, order, confirmed, settings)
 
-    def summed(known: Floats, scale: Floats) -> Floats:
+    def summed(known: Floats, scale: Floats) -> Any:
         return np.stack([known[one.bundle.products].sum() for one in bucket.pieces]) / scale
 
     ordered = Cost(*(summed(column, unit) for column in (orders.lower, orders.upper, orders.spend)))
     retailer = Cost(*(summed(column, unit) for column in (lived.lower, lived.upper, lived.spend)))
-    share = np.zeros(bucket.lanes.here.shape)
+    share: Any = np.zeros(bucket.lanes.here.shape)
     slot = np.broadcast_to(bucket.lanes.slot[:, :, :, None, None], order.shape)
     lane = np.broadcast_to(np.arange(len(share))[:, None, None, None, None], order.shape)
     np.add.at(share, (lane[slot >= 0], slot[slot >= 0]), order[slot >= 0])
@@ -295,10 +293,11 @@ def _without(
         found: Without = step("bundle_absent", bucket.lanes, order, agreed.outcome, static=(settings.absent,))
         alone = bucket.lanes.here.sum(axis=1) == 1
     else:
-        nothing = np.zeros(bucket.lanes.here.shape)
-        found = Without(*(nothing.copy() for _ in range(4)), nothing.astype(np.int32))
+        nothing: Any = np.zeros(bucket.lanes.here.shape)
+        cost, bound, spend, missing = (nothing.copy() for _ in range(4))
+        found = Without(cost, bound, spend, missing, nothing.astype(np.int32))
         alone = np.ones(len(nothing), bool)
-    ordered = standing.ordered
+    ordered: Any = standing.ordered
     for column, known in (
         (found.cost, ordered.upper),
         (found.bound, ordered.lower),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcpp.agents.bundle import Catalogue, Frame, Vendors
-from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.fleet.bundle_pack import BundleLanes
 from jaxcpp.mechanism import bundle, several
@@ -30,7 +29,7 @@ class Agreed(eqx.Module):
     outcome: Outcome
 
 
-def parties(lane: BundleLanes) -> tuple[Catalogue, Vendors, Frame]:
+def parties(lane: Any) -> tuple[Catalogue, Vendors, Frame]:
     """The retailer's products, the vendors, and what all of them know."""
     margin, holding, backlog, lost, leftover = (lane.retailer[:, column] for column in range(5))
     catalogue = Catalogue(
@@ -46,17 +45,16 @@ def parties(lane: BundleLanes) -> tuple[Catalogue, Vendors, Frame]:
     return catalogue, vendors, bundle.frame(catalogue, vendors, lane.scale)
 
 
-def agree(lane: BundleLanes, tolerance: Money, limit: Int[Array, ""]) -> Agreed:
+def agree(lane: Any, tolerance: Money, limit: Int[Array, ""]) -> Agreed:
     """The joint consensus of all parties."""
     catalogue, vendors, known = parties(lane)
     retailer, supplier = bundle.agents(catalogue, vendors, known)
-    begun = newton.begin(retailer, supplier)
-    _, outcome = bundle.agree(retailer, supplier, begun, tolerance, limit)
+    _, outcome = bundle.agree(retailer, supplier, bundle.begin(supplier), tolerance, limit)
     return Agreed(known, catalogue.profit_at_no_cost(), outcome)
 
 
 def fill(
-    lane: BundleLanes, order: Array, in_part: Bool[Array, " m"], tolerance: Money, limit: Int[Array, ""]
+    lane: Any, order: Array, in_part: Bool[Array, " m"], tolerance: Money, limit: Int[Array, ""]
 ) -> bundle.Filling:
     """What the vendors confirm of the just-in-time order [units]."""
     _, vendors, known = parties(lane)
@@ -65,7 +63,7 @@ def fill(
 
 def absent(
     how: several.Absent,
-    lane: BundleLanes,
+    lane: Any,
     order: Array,
     outcome: Outcome,
     tolerance: Money,
@@ -77,7 +75,7 @@ def absent(
 
 def settle(
     how: several.Absent,
-    lane: BundleLanes,
+    lane: Any,
     agreed: Agreed,
     standing: several.Standing,
     without: several.Without,

@@ -180,7 +180,7 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "bundle_settle": (bundle_steps.settle, (0, 0, 0, 0, None, None)),
     "conclude": (conclude, (0, 0, 0, 0, None, None)),
 }
-"""Each step of one contract or bundle, and which of its arguments (after the static ones) have a lane axis."""
+"""Each step of a contract or a bundle, and which arguments (after the static ones) have a lane axis."""
 
 
 ONE_ORDER: dict[str, bool | str] = {"xla_cpu_experimental_ynn_fusion_type": ""}
@@ -221,7 +221,7 @@ class Programs:
     @property
     def running(self) -> float:
         """Seconds on the device so far."""
-        return sum(self.seconds.values())
+        return sum(self.seconds.values(), 0.0)
 
     def _compile(self, step: str, args: tuple[Any, ...], static: tuple[Any, ...]) -> Any:
         function, axes = STEPS[step]

@@ -78,6 +78,11 @@ def agents(
     return buyer(catalogue, known, absence, vendors.weeks), seller(vendors, known, absence)
 
 
+def begin(supplier: BundleSeller, price: Float[Array, " N"] | None = None) -> path.PathState:
+    """Open at the vendors' quote, or at a price known from before."""
+    return path.start(supplier.quote() if price is None else price)
+
+
 def agree(
     retailer: BundleBuyer | Lines,
     supplier: BundleSeller,
@@ -89,14 +94,15 @@ def agree(
 
     A state that is done gives an empty outcome at no cost.
     """
+    both: tuple[Any, Any] = retailer, supplier  # what they lack of an `Agent` is not asked for here
 
     def going(now: tuple[path.PathState, Outcome]) -> Bool[Array, ""]:
         return ~now[0].done & (now[0].rounds < limit)
 
     def body(now: tuple[path.PathState, Outcome]) -> tuple[path.PathState, Outcome]:
-        return newton.turn(retailer, supplier, now[0], tolerance)
+        return newton.turn(*both, now[0], tolerance)
 
-    shapes = jax.eval_shape(lambda s: newton.turn(retailer, supplier, s, tolerance)[1], state)
+    shapes = jax.eval_shape(lambda s: newton.turn(*both, s, tolerance)[1], state)
     empty: Any = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     return jax.lax.while_loop(going, body, (state, empty))
 
@@ -120,7 +126,7 @@ def fill(
     # Costs are net of margins: not to fill a line earns nothing, and is no worse than filling at a loss.
     unfilled = jnp.where(likes, jnp.maximum(-supplier.margin, 0.0), terms.ceiling / terms.money)
     asked = Lines(lines, unfilled)
-    state, outcome = agree(asked, supplier, newton.begin(asked, supplier), tolerance, limit)
+    state, outcome = agree(asked, supplier, begin(supplier), tolerance, limit)
     flows = supplier.flows(outcome.plan, -outcome.price, outcome.epsilon)
     plan = jnp.maximum(outcome.plan - flows.short.reshape(-1), 0.0)
     upper, spend = supplier.accounts(flows)

@@ -18,10 +18,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcpp.agents.bundle import Absence, Catalogue, Frame, Vendors
-from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import SUMS, Outcome, feasible
 from jaxcpp.mechanism import status as codes
-from jaxcpp.mechanism.bundle import Filling, agents, agree
+from jaxcpp.mechanism.bundle import Filling, agents, agree, begin
 from jaxcpp.mechanism.contract import ROUNDING
 from jaxcpp.mechanism.status_quo import Cost
 from jaxcpp.transport import path
@@ -85,13 +84,6 @@ class Settlement(eqx.Module):
     unwilling: Bool[Array, " m"]
 
 
-def budget_in_words(amount: float, currency: str = "") -> str:
-    """The principal's budget as a person says it: a surplus, a deficit, or balanced."""
-    if amount == 0.0:
-        return "balanced"
-    return f"{'surplus' if amount > 0.0 else 'deficit'} of {abs(amount):,.2f} {currency}".rstrip()
-
-
 def absent(
     catalogue: Catalogue,
     vendors: Vendors,
@@ -115,7 +107,7 @@ def absent(
         held = who == vendor
         absence = Absence(jnp.where(held, lines, 0.0), held)
         retailer, supplier = agents(catalogue, vendors, known, absence)
-        begun = newton.begin(retailer, supplier, outcome.price if warm else None)
+        begun = begin(supplier, outcome.price if warm else None)
         if warm:
             epsilon = jnp.clip(WARM * outcome.epsilon, None, path.FIRST_EPSILON)
             begun = eqx.tree_at(lambda s: s.epsilon, begun, epsilon)

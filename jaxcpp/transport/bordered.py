@@ -26,7 +26,8 @@ class Bordered(eqx.Module):
     """`blockdiag(blocks) + diag(border @ 1) - border @ diag(1 / total) @ border.T`.
 
     `total = idle + border.T @ 1`: all that a shared source could do else. `escape` is what the rows of
-    `blocks` sum to; without blocks they are `diag(escape)`. Nodes are numbered `product * n + node` in flat vectors.
+    `blocks` sum to; without blocks they are `diag(escape)`. Nodes are numbered `product * n + node` in
+    flat vectors.
     """
 
     blocks: Float[Array, "p n n"] | None

@@ -126,5 +126,5 @@ def _column_sums(flow: Float[Array, "p n c"], own: int) -> Float[Array, "p c"]:
     return jnp.concatenate([by_product[:, :own], shared], axis=1)
 
 
-def _ratio(part: Float[Array, "..."], whole: Float[Array, "..."]) -> Float[Array, "..."]:
+def _ratio(part: Float[Array, ...], whole: Float[Array, ...]) -> Float[Array, ...]:
     return jnp.where(whole > 0.0, part / jnp.where(whole > 0.0, whole, 1.0), 0.0)

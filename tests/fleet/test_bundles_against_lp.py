@@ -97,8 +97,8 @@ def judge(whole: Coupled, fleet: Fleet, run: Run, solved: list[BundleSolved]) ->
             names = {str(fleet.product_ids[product]) for product in piece.bundle.products}
             offers = {key: offer for key, offer in whole.offers.items() if key[1] in names}
             coupled = Coupled({name: whole.products[name] for name in names}, offers, whole.shared)
-            volume = part.agreed.known.terms.volume[at]
-            offered = part.agreed.outcome.plan[at].reshape(part.plan[at].shape) * volume
+            volume = float(part.agreed.known.terms.volume[at])
+            offered = np.asarray(part.agreed.outcome.plan[at]).reshape(part.plan[at].shape) * volume
             offered = part.jit[at] if part.settlement.stays[at] else offered
             units = (plans(coupled, fleet, part, at, u) for u in (part.order[at], part.jit[at], offered))
             yield Judged(coupled, part, at, {key[0]: rows[key] for key in offers}, *units)
