@@ -5,6 +5,8 @@ They answer prices and confirm plans as `TransportAgent` does, for flat vectors 
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -60,7 +62,7 @@ class BundleBuyer(eqx.Module):
         plan: Float[Array, " N"],
         price: Float[Array, " N"],
         epsilon: Float[Array, ""],
-        memory: None = None,
+        memory: Any = None,
     ) -> Confirmation:
         """What living with exactly `plan` costs, by flows near those that answer `price`."""
         del memory
@@ -114,7 +116,7 @@ class Lines(eqx.Module):
         plan: Float[Array, " N"],
         price: Float[Array, " N"],
         epsilon: Float[Array, ""],
-        memory: None = None,
+        memory: Any = None,
     ) -> Confirmation:
         """What the lines left unfilled cost: all of it lost, none spent."""
         del price, epsilon, memory
@@ -157,6 +159,10 @@ class BundleSeller(eqx.Module):
         own, shared, fixed = bundle.ship_bound(self.pool, price.reshape(self.margin.shape))
         return jnp.sum(own) + jnp.sum(shared) + jnp.sum(fixed)
 
+    def propose(self, price: Float[Array, " N"], epsilon: Float[Array, ""]) -> Float[Array, " N"]:
+        """The smoothed best plan: what sources ship at a price."""
+        return bundle.ship(self.pool, price.reshape(self.margin.shape), epsilon).plan.reshape(-1)
+
     def flows(
         self, plan: Float[Array, " N"], price: Float[Array, " N"], epsilon: Float[Array, ""]
     ) -> bundle_rounding.Shipped:
@@ -169,7 +175,7 @@ class BundleSeller(eqx.Module):
         plan: Float[Array, " N"],
         price: Float[Array, " N"],
         epsilon: Float[Array, ""],
-        memory: None = None,
+        memory: Any = None,
     ) -> Confirmation:
         """What shipping `plan` costs, by flows near those that answer `price`."""
         del memory

@@ -12,15 +12,15 @@ import typer
 
 import jaxcpp
 from jaxcpp.cli import backend
+from jaxcpp.cli.fees import parse_fees
 from jaxcpp.cli.options import (
     Config,
     Device,
-    Fee,
+    Fees,
     FleetFolder,
     Json,
     RunFolder,
     Tolerance,
-    parse_fee,
 )
 from jaxcpp.cli.status import Status, fail
 from jaxcpp.fleet.settings import Absent, Method, Settings, Units
@@ -35,7 +35,7 @@ def plan(
     fleet: FleetFolder,
     run: RunFolder,
     *,
-    fee: Fee = "none",
+    fee: Fees = [],  # noqa: B006  (typer copies it)
     tolerance: Tolerance = _DEFAULT.tolerance,
     method: Annotated[
         Method,
@@ -88,7 +88,7 @@ def plan(
     can also be set in the environment (JAXCPP_TOLERANCE, ...) and in a TOML file.
     """
     settings = Settings(
-        additive_fee=parse_fee(fee),
+        fees=parse_fees(fee),
         tolerance=tolerance,
         method=method,
         units=units,
@@ -120,14 +120,15 @@ def _plan(
         fail(str(error), Status.BAD_INPUT)
     read = time.perf_counter() - started
     backend.start(device)
-    from jaxcpp.fleet.bundle_solve import CoupledContractsError
+    from jaxcpp.fleet.contracts import CoupledContractsError
+    from jaxcpp.fleet.rules import FeeError
     from jaxcpp.fleet.solve import plan_fleet
     from jaxcpp.fleet.whole import WholeUnitsError
 
     try:
         with progress_bar(Console(stderr=True)) as on_progress:
             run = plan_fleet(fleet, settings, on_progress)
-    except (CoupledContractsError, WholeUnitsError) as error:
+    except (CoupledContractsError, WholeUnitsError, FeeError) as error:
         fail(str(error), Status.BAD_INPUT)
     info = {
         "version": jaxcpp.__version__,

@@ -14,12 +14,14 @@ from jaxcpp.consensus.solve import METHODS
 from jaxcpp.fleet import store
 from jaxcpp.fleet.contracts import Index
 from jaxcpp.fleet.data import Floats
+from jaxcpp.fleet.fees import Charges, free
 from jaxcpp.fleet.pack import Bucket, Lanes, Shape
 from jaxcpp.fleet.programs import PROGRAMS, Prepared
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.whole import Lane, issue_whole
+from jaxcpp.mechanism.choice import steps
 from jaxcpp.mechanism.contract import Contract
-from jaxcpp.mechanism.status_quo import StatusQuo
+from jaxcpp.mechanism.fees import Schedule
 from jaxcpp.transport import kernels
 
 ENTRIES = {"cpu": 400_000, "gpu": 50_000_000}
@@ -41,9 +43,8 @@ class Solved:
     """A bucket's answers, first axis the lane, in the bucket's order; numpy leaves."""
 
     bucket: Bucket
-    prepared: Prepared
-    quo: StatusQuo
-    outcome: Outcome
+    volume: Floats  # (lane,) units that a contract of scaled volume 1 holds
+    unmet: Floats  # (lane,) scaled units that had to be served and just in time are not
     contract: Contract
 
 
@@ -54,18 +55,25 @@ def lanes_per_batch(shape: Shape, contracts: int, settings: Settings) -> int:
     does not get more than twice what there are.
     """
     if settings.batch is not None:
-        return settings.batch
+        return _shared_out(settings.batch)
     entries = shape.inbound * shape.weeks * (shape.columns + shape.sources * shape.weeks)
     most = int(np.clip(2 ** np.round(np.log2(ENTRIES[_kind()] / entries)), 8, LANES[_kind()]))
-    return most if _kind() == "cpu" else min(most, _power(contracts))
+    return _shared_out(most if _kind() == "cpu" else min(most, _power(contracts)))
 
 
-def _small(contracts: int) -> int:
-    return SMALL["cpu"] if _kind() == "cpu" else min(SMALL["gpu"], _power(contracts))
+def lanes_per_small_batch(contracts: int) -> int:
+    """How many contracts go together where no demand entry is looked at."""
+    return _shared_out(SMALL["cpu"] if _kind() == "cpu" else min(SMALL["gpu"], _power(contracts)))
+
+
+def _shared_out(lanes: int) -> int:
+    """As many lanes, or a few more, so that every device gets the same number."""
+    devices = len(store.devices())
+    return -(-lanes // devices) * devices
 
 
 def _kind() -> str:
-    return "gpu" if store.away() else "cpu"
+    return "cpu" if jax.default_backend() == "cpu" else "gpu"
 
 
 def _power(contracts: int) -> int:
@@ -100,10 +108,12 @@ def in_batches(
     return into
 
 
-def solve_bucket(bucket: Bucket, settings: Settings, on_lanes: OnLanes) -> Solved:
-    """Every contract of a bucket, to its certificate or to the end of its rounds."""
+def solve_bucket(
+    bucket: Bucket, settings: Settings, on_lanes: OnLanes, fees: Charges | None = None
+) -> Solved:
+    """Every contract of a bucket, to its certificate or to the end of its rounds; no fees by default."""
     count = len(bucket.contract)
-    size, small = lanes_per_batch(bucket.shape, count, settings), _small(count)
+    size, small = lanes_per_batch(bucket.shape, count, settings), lanes_per_small_batch(count)
     tolerance, whole = np.asarray(settings.tolerance), settings.units == "integer"
     lanes = store.place(bucket.lanes)
     prepared = in_batches(size, "prepare", (lanes,), (tolerance,), (settings.method, whole))
@@ -116,9 +126,13 @@ def solve_bucket(bucket: Bucket, settings: Settings, on_lanes: OnLanes) -> Solve
     if whole:
         outcome, volume = store.fetch((outcome, prepared.terms.volume))
         outcome = issue_whole(outcome, volume, _private(bucket, outcome, size))
-    shared = (np.asarray(settings.additive_fee), tolerance)
-    contract = in_batches(small, "conclude", (prepared.own, prepared.terms, quo, outcome), shared)
-    return Solved(bucket, *store.fetch((prepared, quo, outcome, contract)))
+    fees = free(count) if fees is None else fees
+    charged: tuple[Any, ...] = (fees.alpha, fees.after, fees.rate, fees.over, fees.under)
+    schedule = Schedule(*charged)
+    choice = _choice(lanes, prepared, outcome, schedule, fees.distorted, size, settings)
+    judged = prepared.own, prepared.terms, quo, outcome, choice, schedule
+    contract = in_batches(small, "conclude", judged, (tolerance,))
+    return Solved(bucket, *store.fetch((prepared.terms.volume, quo.unmet, contract)))
 
 
 def _private(bucket: Bucket, outcome: Outcome, size: int) -> Callable[[Index], Iterator[Lane]]:
@@ -137,34 +151,79 @@ def _private(bucket: Bucket, outcome: Outcome, size: int) -> Callable[[Index], I
 def _consensus(lanes: Lanes, prepared: Prepared, size: int, settings: Settings, on_lanes: OnLanes) -> Outcome:
     """Every contract's consensus; one that the native search leaves uncertified is taken up by its twin."""
     everyone = np.arange(store.count(lanes))
+    of, state = (lanes,), prepared.state
     if settings.method != "newton" or not kernels.usable(lanes.demand):
-        return _turns(lanes, prepared, everyone, size, "turn", settings, on_lanes)
-    outcome = _turns(lanes, prepared, everyone, size, "search", settings, on_lanes)
+        return _turns(of, state, everyone, size, "turn", settings.method, settings, on_lanes)
+    outcome = _turns(of, state, everyone, size, "search", "newton", settings, on_lanes)
     certified, missing = store.fetch((outcome.certified(settings.tolerance), outcome.missing))
     left = np.flatnonzero(~certified & (missing <= FEASIBLE))
-    return _turns(lanes, prepared, left, size, "turn", settings, lambda *_: None, outcome)
+    return _turns(of, state, left, size, "turn", "newton", settings, _nobody, outcome)
+
+
+def _choice(
+    lanes: Lanes,
+    prepared: Prepared,
+    efficient: Outcome,
+    schedule: Schedule,
+    moved: Index,
+    size: int,
+    settings: Settings,
+) -> Outcome | None:
+    """What suppliers like best on their schedules; the efficient plan where no fee moves it."""
+    if not schedule.distorts:
+        return None
+    choice = jax.tree.map(np.array, store.fetch(efficient))
+    if not len(moved):
+        return choice
+    method, tolerance = steps(schedule, settings.method), np.asarray(settings.tolerance)
+    terms, order = rows(store.fetch((prepared.terms, prepared.order.plan)), moved)
+    of = store.take(lanes, moved), rows(schedule, moved), order
+    state = in_batches(size, "pose", of, (), (method,))
+    everyone = np.arange(len(moved))
+    if method == "newton" and kernels.usable(lanes.demand):
+        found = _turns(of, state, everyone, size, "search_on", method, settings, _nobody)
+        left = np.flatnonzero(~store.fetch(found.certified(settings.tolerance)))
+        found = _turns(of, state, left, size, "turn_on", method, settings, _nobody, found)
+    else:
+        found = _turns(of, state, everyone, size, "turn_on", method, settings, _nobody)
+    found = store.fetch(found)
+    if settings.units == "integer":
+
+        def private(chosen: Index) -> Iterator[Lane]:
+            args = store.take((*of, found.plan), chosen)
+            batch = store.fetch(in_batches(size, "private_on", args, (tolerance,))) if len(chosen) else None
+            yield from (rows(batch, lane) for lane in range(len(chosen)))
+
+        found = issue_whole(found, terms.volume, private)
+    back = in_batches(lanes_per_small_batch(len(moved)), "read", (of[1], found, order, terms), ())
+    return store.put(choice, store.fetch(back), moved)
 
 
 def _turns(
-    lanes: Lanes,
-    prepared: Prepared,
+    lanes: tuple[Any, ...],
+    begun: Any,
     waiting: Index,
     size: int,
     step: str,
+    name: str,
     settings: Settings,
     on_lanes: OnLanes,
     outcomes: Any = None,
 ) -> Outcome:
-    """Turn after turn on the first `size` of the contracts that still need one; answers into `outcomes`."""
-    method = METHODS[settings.method]
+    """Turn after turn of a step on the first `size` of the contracts that still need one.
+
+    `lanes` are the step's arguments that stay, `begun` the first states of the method called `name`;
+    answers go into `outcomes`.
+    """
+    method = METHODS[name]
     limit = np.asarray(method.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds, np.int32)
     tolerance = np.asarray(settings.tolerance)
-    static = (settings.method,) if step == "turn" else ()
-    states = jax.tree.map(lambda leaf: leaf.copy(), prepared.state)
+    static = (name,) if step in ("turn", "turn_on") else ()
+    states = jax.tree.map(lambda leaf: leaf.copy(), begun)
     while len(waiting):
         now = waiting[:size]
         index = np.resize(now, size)
-        state, outcome = PROGRAMS(step, *store.take((lanes, states), index), tolerance, limit, static=static)
+        state, outcome = PROGRAMS(step, *store.take((*lanes, states), index), tolerance, limit, static=static)
         outcomes = store.empty(outcome, store.count(lanes)) if outcomes is None else outcomes
         states, outcomes = store.put(states, state, index), store.put(outcomes, outcome, index)
         certified = outcome.certified(settings.tolerance)
@@ -174,6 +233,10 @@ def _turns(
         if ended.any():
             _tell(on_lanes, *(fact[ended] for fact in known))
     return outcomes
+
+
+def _nobody(*_: Any) -> None:
+    """Contracts that were told of already."""
 
 
 def _tell(on_lanes: OnLanes, certified: Any, gap: Floats, spend: Floats) -> None:

@@ -16,7 +16,7 @@ from jaxcpp.fleet.batch import OnLanes, in_batches, lanes_per_batch
 from jaxcpp.fleet.bundle_pack import BundleBucket, OrderPacker, Piece, bundle_buckets
 from jaxcpp.fleet.bundle_steps import Agreed
 from jaxcpp.fleet.bundles import Bundles, Capacity
-from jaxcpp.fleet.contracts import Index
+from jaxcpp.fleet.contracts import CoupledContractsError, Index
 from jaxcpp.fleet.data import Fleet, Floats
 from jaxcpp.fleet.pack import Bucket
 from jaxcpp.fleet.settings import Settings
@@ -68,10 +68,6 @@ class BundleSolved:
     plan: Floats
 
 
-class CoupledContractsError(ValueError):
-    """Something was asked for that is not done for contracts that are planned together."""
-
-
 def check_bundles(fleet: Fleet, tied: Bundles, settings: Settings) -> None:
     """Refuse what is not done for bundles, before anything is solved.
 
@@ -83,6 +79,14 @@ def check_bundles(fleet: Fleet, tied: Bundles, settings: Settings) -> None:
         for word, on in (("--units integer", settings.units == "integer"), ("--flows", settings.flows))
         if on
     ]
+    ours = set(fleet.product_ids[fleet.offers.product[tied.offers()]].astype(str).tolist())
+    if any(
+        rule.multiplicative or rule.roi or rule.roi_ex_post or rule.over or rule.under
+        for rule in settings.fees
+    ):
+        asked.append("fees other than additive ones")
+    if any(rule.product in ours for rule in settings.fees if rule.product):
+        asked.append("fees by product")
     if len(tied) and asked:
         first = ", ".join(repr(str(name)) for name in fleet.product_ids[tied.items[0].products[:2]])
         raise CoupledContractsError(
@@ -144,7 +148,10 @@ def _solve_bucket(
     tolerance = np.asarray(settings.tolerance)
     rounds = newton.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds
     limit = np.asarray(rounds, np.int32)
-    alpha = np.asarray(settings.additive_fee)
+    alpha = np.zeros(lanes.here.shape)
+    for row, one in enumerate(bucket.pieces):
+        for at, vendor in enumerate(one.bundle.vendors.tolist()):
+            alpha[row, at] = _additive(str(packer.fleet.vendor_ids[vendor]), settings)
 
     def step(
         name: str, *args: Any, shared: tuple[Any, ...] = (), static: tuple[Any, ...] = (), **more: Any
@@ -164,14 +171,18 @@ def _solve_bucket(
     filling = step("bundle_fill", lanes, flat, short, chosen=some, into=filling)
     standing = _standing(bucket, packer, products, orders, agreed, filling, order, settings)
     without = _without(bucket, standing, agreed, flat, settings, step)
-    shared = (alpha, tolerance)
-    settlement = store.fetch(
-        in_batches(size, "bundle_settle", (lanes, agreed, standing, without), shared, (settings.absent,))
-    )
+    args = lanes, agreed, standing, without, alpha
+    settlement = store.fetch(in_batches(size, "bundle_settle", args, (tolerance,), (settings.absent,)))
     issued = np.where(settlement.accepted[:, None], agreed.outcome.plan, filling.plan)
     jit, plan = ((x * volume[:, None]).reshape(order.shape) for x in (filling.plan, issued))
     _tell(on_lanes, bucket, settlement, agreed, settings)
     return BundleSolved(bucket, agreed, standing, without, settlement, order, jit, plan)
+
+
+def _additive(vendor: str, settings: Settings) -> float:
+    """The fee of a vendor's contract: its own rule's, else that for every vendor."""
+    by_vendor = {rule.vendor: rule.additive for rule in settings.fees if not rule.product}
+    return by_vendor.get(vendor, by_vendor.get("", 0.0))
 
 
 def _per_batch(bucket: BundleBucket, count: int, settings: Settings) -> int:

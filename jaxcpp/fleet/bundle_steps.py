@@ -79,7 +79,7 @@ def settle(
     agreed: Agreed,
     standing: several.Standing,
     without: several.Without,
-    alpha: Money,
+    alpha: Float[Array, " m"],
     tolerance: Money,
 ) -> several.Settlement:
     """The offers and the vendors' decisions."""

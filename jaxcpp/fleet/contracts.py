@@ -19,6 +19,10 @@ from jaxcpp.fleet.data import Fleet
 Index = NDArray[np.intp]
 
 
+class CoupledContractsError(ValueError):
+    """Something was asked for that is not done for contracts that are planned together."""
+
+
 @dataclass(frozen=True)
 class Contracts:
     """One entry a contract, in the order of `ids`; positions point into the fleet's id lists."""
@@ -36,6 +40,22 @@ def contracts(fleet: Fleet, tied: Bundles | None = None) -> Contracts:
     """The fleet's contracts that stand alone, sorted by id: all but those of its bundles, `tied`."""
     tied = bundles(fleet) if tied is None else tied
     return of_offers(fleet, np.setdiff1d(np.arange(len(fleet.offers.vendor)), tied.offers()))
+
+
+def contracts_alone(fleet: Fleet) -> Contracts:
+    """The contracts of a fleet in which none is tied to another.
+
+    Raises:
+        CoupledContractsError: some are; names the products of the first such bundle.
+    """
+    tied = bundles(fleet)
+    if len(tied):
+        first = ", ".join(repr(str(name)) for name in fleet.product_ids[tied.items[0].products[:2]])
+        raise CoupledContractsError(
+            f"done for contracts that stand alone, and some products share a source's capacity or have "
+            f"several vendors, as {first} ({len(tied)} such bundles in all); leave them out"
+        )
+    return contracts(fleet, tied)
 
 
 def of_offers(fleet: Fleet, rows: Index) -> Contracts:

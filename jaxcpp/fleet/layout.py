@@ -25,12 +25,16 @@ ROUNDING = 1e-6
 MONEY = (
     "retailer_cost_jit", "retailer_cost_plan", "supplier_cost_jit", "supplier_cost_plan",
     "retailer_utility_jit", "retailer_utility_plan", "supplier_utility_jit", "supplier_utility_plan",
-    "gain", "cbt", "fee", "price", "paid", "supplier_surplus", "efficiency_gap", "price_error",
+    "gain", "cbt", "fee", "price", "paid", "supplier_surplus", "efficiency_lost",
+    "efficiency_gap", "price_error", "lost_error",
 )  # fmt: skip
 """Columns of contracts that hold money, in their order."""
 
 OF_JIT = ("retailer_cost_jit", "retailer_utility_jit", "gain")
 """Columns that speak of the retailer's life with the just-in-time plan."""
+
+OF_ISSUED = ("efficiency_lost", "lost_error")
+"""Columns that speak of both parties' life with the plan carried out."""
 
 
 def lay_out(fleet: Fleet, found: Contracts, packer: Packer, solved: list[Solved], settings: Settings) -> Run:
@@ -60,6 +64,8 @@ def _flat(part: Solved) -> dict[str, np.ndarray]:
         "price",
         "paid",
         "supplier_surplus",
+        "efficiency_lost",
+        "accepted",
         "code",
         "rounds",
         "filled",
@@ -68,10 +74,11 @@ def _flat(part: Solved) -> dict[str, np.ndarray]:
         columns[name] = getattr(contract, name)
     columns["efficiency_gap"] = contract.certificate.efficiency_gap
     columns["price_error"] = contract.certificate.price_error
+    columns["lost_error"] = contract.certificate.lost_error
     columns["jit_total"], columns["order_total"] = contract.jit.sum(axis=-1), contract.ordered
-    left, lost_sale_cost = np.asarray(part.quo.unmet), part.bucket.lanes.retailer[:, 3]
+    left, lost_sale_cost = part.unmet, part.bucket.lanes.retailer[:, 3]
     unserved = np.isinf(lost_sale_cost) & (left > ROUNDING)
-    columns["jit_unmet"] = np.where(unserved, left * part.prepared.terms.volume, 0.0)
+    columns["jit_unmet"] = np.where(unserved, left * part.volume, 0.0)
     return {name: np.asarray(values) for name, values in columns.items()}
 
 
@@ -108,6 +115,7 @@ def _contract_columns(
     }
     for name in MONEY:
         without = infeasible & (name != "paid") | no_jit & (name in OF_JIT)
+        without |= no_jit & ~lane["accepted"] & (name in OF_ISSUED)
         columns[name] = np.where(without, np.nan, lane[name])
     columns["rounds"] = lane["rounds"].astype(np.int32)
     columns["solver"] = [settings.method] * len(found)
@@ -117,7 +125,7 @@ def _contract_columns(
 def _plan_rows(fleet: Fleet, part: Solved) -> dict[str, Any]:
     """A bucket's plan, one row a contract, inbound node and week with any units."""
     shape = (len(part.bucket.contract), part.bucket.shape.inbound, fleet.weeks)
-    least = DUST * np.asarray(part.prepared.terms.volume)[:, None, None]
+    least = DUST * part.volume[:, None, None]
     units = [np.asarray(plan).reshape(shape) for plan in (part.contract.jit, part.contract.issued)]
     jit, plan = (np.where(amount > least, amount, 0.0) for amount in units)
     lane, node, week = np.nonzero((jit > 0.0) | (plan > 0.0))

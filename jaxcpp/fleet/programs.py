@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -20,15 +22,18 @@ from jaxtyping import Array, Float, Int
 from jaxcpp.agents.retailer import Retailer
 from jaxcpp.agents.supplier import Supplier
 from jaxcpp.agents.terms import Terms
+from jaxcpp.agents.toll import Toll
+from jaxcpp.agents.tolled import TolledAgent
 from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.consensus.solve import METHODS
 from jaxcpp.fleet import bundle_steps, store
 from jaxcpp.fleet.pack import Lanes
+from jaxcpp.mechanism import choice as chosen
 from jaxcpp.mechanism import status_quo as quo
 from jaxcpp.mechanism.contract import Contract, offer
-from jaxcpp.mechanism.fees import AdditiveFee
+from jaxcpp.mechanism.fees import Schedule
 from jaxcpp.mechanism.terms import frame
 from jaxcpp.transport import kernels, living
 from jaxcpp.transport.rounding import Flows
@@ -141,11 +146,57 @@ def flows(
 
 def private(
     lane: Lanes, plan: Array, price: Array, epsilon: Money
-) -> tuple[TransportAgent, Flows, TransportAgent, Flows]:
+) -> tuple[TransportAgent, Flows, TransportAgent, Flows, None]:
     """Both parties, and the flows near `price` behind a plan, in scaled units."""
     retailer, vendor, terms = parties(lane)
     buys, ships = retailer.agent(terms), vendor.agent(terms)
-    return buys, buys.flows(plan, price, epsilon), ships, ships.flows(plan, -price, epsilon)
+    return buys, buys.flows(plan, price, epsilon), ships, ships.flows(plan, -price, epsilon), None
+
+
+def _posed(lane: Lanes, schedule: Schedule, order: Array) -> chosen.Posed:
+    retailer, vendor, terms = parties(lane)
+    return chosen.pose(schedule, retailer.agent(terms), vendor.agent(terms), order, terms)
+
+
+def pose(method: str, lane: Lanes, schedule: Schedule, order: Array) -> Any:
+    """The method's first state on the way to the supplier's choice."""
+    posed = _posed(lane, schedule, order)
+    return METHODS[method].begin(posed.retailer, posed.supplier)
+
+
+def turn_on(
+    method: str, lane: Lanes, schedule: Schedule, order: Array, state: Any, tolerance: Money,
+    limit: Int[Array, ""],
+) -> tuple[Any, Outcome]:  # fmt: skip
+    """As `turn`, on a price schedule."""
+    del limit
+    posed = _posed(lane, schedule, order)
+    return METHODS[method].turn(posed.retailer, posed.supplier, state, tolerance)
+
+
+def search_on(
+    lane: Lanes, schedule: Schedule, order: Array, state: Any, tolerance: Money, limit: Int[Array, ""]
+) -> tuple[Any, Outcome]:
+    """As `search`, on a price schedule without a toll: the kernel knows two sides."""
+    posed = _posed(lane, schedule, order)
+    buys, ships = posed.retailer, posed.supplier
+    assert isinstance(buys, TransportAgent)
+    state = kernels.follow_joint(
+        buys.side, ships.side, buys.lost_margin, ships.unit_margin, state, tolerance, limit
+    )
+    return newton.certify(buys, ships, state, tolerance)
+
+
+def private_on(
+    lane: Lanes, schedule: Schedule, order: Array, plan: Array, tolerance: Money
+) -> tuple[TransportAgent, Flows, TransportAgent, Flows, Toll | None]:
+    """As `private`, on a price schedule; with the cheapest flows for the plan."""
+    posed = _posed(lane, schedule, order)
+    one = posed.retailer
+    buys, toll = (one.agent, one.toll) if isinstance(one, TolledAgent) else (one, None)
+    taken = living.cheapest(buys.side, plan, tolerance).flows
+    shipped = living.cheapest(posed.supplier.side, plan, tolerance).flows
+    return buys, taken, posed.supplier, shipped, toll
 
 
 def live(lane: Lanes, plan: Array, tolerance: Money) -> tuple[quo.Cost, Money]:
@@ -159,10 +210,11 @@ def live(lane: Lanes, plan: Array, tolerance: Money) -> tuple[quo.Cost, Money]:
 
 
 def conclude(
-    own: Money, terms: Terms, status: quo.StatusQuo, outcome: Outcome, alpha: Money, tolerance: Money
-) -> Contract:
+    own: Money, terms: Terms, status: quo.StatusQuo, efficient: Outcome, choice: Outcome | None,
+    schedule: Schedule, tolerance: Money,
+) -> Contract:  # fmt: skip
     """The offer and the supplier's decision."""
-    return offer(own, terms, status, outcome, AdditiveFee(alpha), tolerance)
+    return offer(own, terms, status, efficient, schedule, tolerance, choice)
 
 
 STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
@@ -173,12 +225,17 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "search": (search, (0, 0, None, None)),
     "flows": (flows, (0, 0, None)),
     "private": (private, (0, 0, 0, 0)),
+    "pose": (pose, (0, 0, 0)),
+    "turn_on": (turn_on, (0, 0, 0, 0, None, None)),
+    "search_on": (search_on, (0, 0, 0, 0, None, None)),
+    "private_on": (private_on, (0, 0, 0, 0, None)),
+    "read": (chosen.read, (0, 0, 0, 0)),
     "live": (live, (0, 0, None)),
     "bundle_agree": (bundle_steps.agree, (0, None, None)),
     "bundle_fill": (bundle_steps.fill, (0, 0, 0, None, None)),
     "bundle_absent": (bundle_steps.absent, (0, 0, 0, None, None)),
-    "bundle_settle": (bundle_steps.settle, (0, 0, 0, 0, None, None)),
-    "conclude": (conclude, (0, 0, 0, 0, None, None)),
+    "bundle_settle": (bundle_steps.settle, (0, 0, 0, 0, 0, None)),
+    "conclude": (conclude, (0, 0, 0, 0, 0, 0, None)),
 }
 """Each step of a contract or a bundle, and which arguments (after the static ones) have a lane axis."""
 
@@ -188,6 +245,30 @@ ONE_ORDER: dict[str, bool | str] = {"xla_cpu_experimental_ynn_fusion_type": ""}
 its own (YNNPACK): how many lanes are solved together would then reach the last bits of every answer."""
 
 
+class _Clock:
+    """Counts the seconds in which at least one thread is inside."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._inside, self._since, self._lock = 0, 0.0, threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._since = self._since if self._inside else time.perf_counter()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self.seconds += time.perf_counter() - self._since
+
+
+def _at_once() -> int:
+    """Programs that may run at the same time: one a core; on any other device, one."""
+    return len(os.sched_getaffinity(0)) if jax.default_backend() == "cpu" else 1
+
+
 class Programs:
     """The steps, vectorized over lanes and compiled once for each shape of their arguments."""
 
@@ -195,8 +276,9 @@ class Programs:
         self._known: dict[Any, Any] = {}
         self._busy: dict[Any, threading.Lock] = {}
         self._lock = threading.Lock()
-        # Two batches at once in one process can wait for each other's XLA worker threads for ever.
-        self._device = threading.Lock()
+        # Two batched LAPACK calls at once can wait for each other's XLA worker threads for ever.
+        self._lapack = threading.Lock()
+        self._clock = _Clock()
         self.compiled = 0  # programs compiled so far
         self.seconds: defaultdict[str, float] = defaultdict(float)  # on the device, by step
         self.calls: Counter[str] = Counter()
@@ -209,8 +291,8 @@ class Programs:
         with busy:  # two threads with the same shapes compile one program
             if key not in self._known:
                 self._known[key] = self._compile(step, args, static)
-        program = self._known[key]
-        with self._device:
+        program, alone = self._known[key]
+        with self._lapack if alone else nullcontext(), self._device, self._clock:
             begun = time.perf_counter()
             answer = jax.block_until_ready(program(*args))
             answer = answer if store.away() else store.fetch(answer)
@@ -218,28 +300,48 @@ class Programs:
             self.calls[step] += 1
         return answer
 
+    @functools.cached_property
+    def _device(self) -> threading.BoundedSemaphore:
+        return threading.BoundedSemaphore(_at_once())  # not before JAX is told what to run on
+
     @property
     def running(self) -> float:
-        """Seconds on the device so far."""
-        return sum(self.seconds.values(), 0.0)
+        """Seconds so far in which a program ran."""
+        return self._clock.seconds
 
-    def _compile(self, step: str, args: tuple[Any, ...], static: tuple[Any, ...]) -> Any:
+    def _compile(self, step: str, args: tuple[Any, ...], static: tuple[Any, ...]) -> tuple[Any, bool]:
+        """A program, and whether it calls LAPACK."""
         function, axes = STEPS[step]
-        batched = jax.jit(jax.vmap(partial(function, *static), in_axes=axes))
-        program = batched.lower(*args).compile(compiler_options=_options())
+        batched = jax.vmap(partial(function, *static), in_axes=axes)
+        shares = _shared_out(batched, axes) if len(store.devices()) > 1 else batched
+        program = jax.jit(shares).lower(*args).compile(compiler_options=_options())
         with self._lock:
             self.compiled += 1
-        return program
+        return program, "lapack" in (program.as_text() or "")
+
+
+def _shared_out(batched: Callable[..., Any], axes: tuple[int | None, ...]) -> Callable[..., Any]:
+    """An equal share of the lanes on each device; every share stops when its own lanes have ended."""
+    mesh = jax.sharding.Mesh(np.asarray(store.devices()), ("lanes",))
+    each, all_of_it = jax.sharding.PartitionSpec("lanes"), jax.sharding.PartitionSpec()
+    specs = tuple(all_of_it if axis is None else each for axis in axes)
+    return jax.shard_map(batched, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)
+
+
+NO_TRIALS: dict[str, bool | str] = {"xla_gpu_autotune_level": "0"}
+"""On a GPU, XLA times many ways to do every product of matrices before it chooses one: minutes for the
+shapes of one fleet, and another choice on another night. Ours are small; any way will do."""
 
 
 @functools.cache
 def _options() -> dict[str, bool | str]:
-    """What programs are compiled with: `ONE_ORDER` where this XLA knows it, else nothing."""
+    """What programs are compiled with, where this XLA knows it; else nothing."""
+    wanted = ONE_ORDER if jax.default_backend() == "cpu" else NO_TRIALS
     try:
-        jax.jit(lambda x: x + x).lower(1.0).compile(compiler_options=ONE_ORDER)
+        jax.jit(lambda x: x + x).lower(1.0).compile(compiler_options=wanted)
     except jax.errors.JaxRuntimeError:
         return {}
-    return ONE_ORDER
+    return wanted
 
 
 PROGRAMS = Programs()

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from jaxcpp.fleet.rules import FeeRule
+
 Method = Literal["newton", "admm"]
 Units = Literal["continuous", "integer"]
 
@@ -20,10 +22,10 @@ class Settings:
     """What `jaxcpp plan` can be told about the solve.
 
     `tolerance` is the certified efficiency gap asked for, as a fraction of a contract's chain
-    cost; `additive_fee` is in currency per contract.
+    cost; `fees` are charged to the vendors (see `fleet.fees`).
     """
 
-    additive_fee: float = 0.0
+    fees: tuple[FeeRule, ...] = ()
     tolerance: float = 1e-5
     method: Method = "newton"
     units: Units = "continuous"

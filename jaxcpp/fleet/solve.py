@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
 
-from jaxcpp.fleet.batch import OnLanes, Solved, solve_bucket
+from jaxcpp.fleet.batch import OnLanes, Solved
 from jaxcpp.fleet.bundle_layout import with_bundles
 from jaxcpp.fleet.bundle_solve import check_bundles, solve_bundles
 from jaxcpp.fleet.bundles import bundles
 from jaxcpp.fleet.contracts import contracts
 from jaxcpp.fleet.data import Fleet
+from jaxcpp.fleet.fees import Charges, charges, check_fees
 from jaxcpp.fleet.layout import lay_out
 from jaxcpp.fleet.pack import Bucket, Packer
+from jaxcpp.fleet.parts import solve_in_parts, workers
 from jaxcpp.fleet.programs import PROGRAMS
 from jaxcpp.fleet.results import Run
 from jaxcpp.fleet.settings import OnProgress, Progress, Settings
 from jaxcpp.fleet.whole import check_whole
-
-MOST_WORKERS = 8
-"""Threads: one runs, the others compile; there are never many more buckets."""
 
 
 def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None = None) -> Run:
@@ -33,12 +31,14 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
     how many contracts are solved together.
 
     Raises:
-        CoupledContractsError: whole units or flows were asked for, and contracts are tied together.
+        CoupledContractsError: something is asked for that is not done for contracts that are tied together.
+        FeeError: a fee speaks of a vendor, product, node or week the fleet does not have.
         WholeUnitsError: whole units were asked for, and demand or inventory is not whole.
     """
     begun, running = time.perf_counter(), PROGRAMS.running
     tied = bundles(fleet)
     found = contracts(fleet, tied)
+    check_fees(settings.fees, fleet)
     whole = settings.units == "integer"
     if whole:
         check_whole(fleet)
@@ -48,8 +48,9 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
     rows = len(found) + sum(len(item.vendors) for item in tied.items)
     report = _reporter(rows, on_progress)
     packed = time.perf_counter()
-    solved = _solve_all(buckets, settings, report)
-    joint = solve_bundles(fleet, tied, settings, report, _workers())
+    fees = [charges(settings.fees, fleet, found, bucket.contract, bucket.nodes) for bucket in buckets]
+    solved = solve_all(buckets, fees, settings, report)
+    joint = solve_bundles(fleet, tied, settings, report, workers())
     waited = time.perf_counter() - packed - (PROGRAMS.running - running)
     run = with_bundles(lay_out(fleet, found, packer, solved, settings) if solved else None, fleet, joint)
     run.device = f"{jax.devices()[0].device_kind} ({jax.default_backend()})"
@@ -58,14 +59,14 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
     return run
 
 
-def _workers() -> int:
-    # One batch runs at a time; the other threads compile what comes next.
-    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
-
-
-def _solve_all(buckets: list[Bucket], settings: Settings, report: OnLanes) -> list[Solved]:
-    with ThreadPoolExecutor(_workers()) as pool:
-        return list(pool.map(lambda bucket: solve_bucket(bucket, settings, report), buckets))
+def solve_all(
+    buckets: list[Bucket], fees: list[Charges], settings: Settings, report: OnLanes
+) -> list[Solved]:
+    """Every bucket with its fees, in order; compiling goes on beside solving."""
+    with ThreadPoolExecutor(workers()) as pool:
+        return list(
+            pool.map(lambda bucket, fee: solve_in_parts(bucket, settings, report, fee), buckets, fees)
+        )
 
 
 def _reporter(total: int, on_progress: OnProgress | None) -> OnLanes:

@@ -15,14 +15,21 @@ import numpy as np
 from jaxcpp.fleet.contracts import Index
 
 
+def devices() -> list[jax.Device]:
+    """What the lanes of a batch are shared out over: the device chosen, or all that there are here."""
+    config: Any = jax.config
+    default = config.jax_default_device
+    return [default] if isinstance(default, jax.Device) else jax.local_devices()
+
+
 def away() -> bool:
-    """Whether the lanes lie on a device with a memory of its own."""
-    return jax.default_backend() != "cpu"
+    """Whether the lanes lie on a device with a memory of its own; several are fed from the host."""
+    return jax.default_backend() != "cpu" and len(devices()) == 1
 
 
 def place(tree: Any) -> Any:
     """Move a bucket's arrays to where its programs run."""
-    return jax.device_put(tree) if away() else tree
+    return jax.block_until_ready(jax.device_put(tree)) if away() else tree
 
 
 def count(tree: Any) -> int:

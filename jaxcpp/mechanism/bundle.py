@@ -94,15 +94,14 @@ def agree(
 
     A state that is done gives an empty outcome at no cost.
     """
-    both: tuple[Any, Any] = retailer, supplier  # what they lack of an `Agent` is not asked for here
 
     def going(now: tuple[path.PathState, Outcome]) -> Bool[Array, ""]:
         return ~now[0].done & (now[0].rounds < limit)
 
     def body(now: tuple[path.PathState, Outcome]) -> tuple[path.PathState, Outcome]:
-        return newton.turn(*both, now[0], tolerance)
+        return newton.turn(retailer, supplier, now[0], tolerance)
 
-    shapes = jax.eval_shape(lambda s: newton.turn(*both, s, tolerance)[1], state)
+    shapes = jax.eval_shape(lambda s: newton.turn(retailer, supplier, s, tolerance)[1], state)
     empty: Any = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     return jax.lax.while_loop(going, body, (state, empty))
 

@@ -73,6 +73,8 @@ class Settlement(eqx.Module):
     price: Float[Array, " m"]
     paid: Float[Array, " m"]
     supplier_surplus: Float[Array, " m"]
+    efficiency_lost: Float[Array, " m"]  # joint utility of the plan less that of the one carried out
+    lost_error: Float[Array, " m"]
     efficiency_gap: Float[Array, " m"]
     price_error: Float[Array, " m"]
     code: Int[Array, " m"]
@@ -134,15 +136,15 @@ def settle(
     standing: Standing,
     outcome: Outcome,
     without: Without,
-    alpha: Float[Array, ""],
+    alpha: Float[Array, " m"],
     tolerance: Float[Array, ""],
     *,
     how: Absent = "jit",
 ) -> Settlement:
     """Price a bundle's consensus plan for each vendor, and let the vendors decide.
 
-    `own` is what the retailer would earn if every unit were sold at no cost, `alpha` a fee for each
-    vendor [currency]. The plan is carried out if no vendor is worse off by more than what is certain;
+    `own` is what the retailer would earn if every unit were sold at no cost, `alpha` each vendor's
+    fee [currency]. The plan is carried out if no vendor is worse off by more than what is certain;
     else just-in-time stands for all of them.
     """
     terms = known.terms
@@ -200,6 +202,8 @@ def settle(
         codes.DECLINED,
     )  # fmt: skip
     price = cbt + charged
+    lost = jnp.where(accepted | stays, 0.0, 1.0)
+    wide = jnp.maximum(buys.upper - buys.lower, 0.0) + jnp.sum(jnp.maximum(filled.upper - filled.lower, 0.0))
     return Settlement(
         **columns,
         cbt=cbt,
@@ -207,6 +211,8 @@ def settle(
         price=price,
         paid=jnp.where(accepted, price, 0.0),
         supplier_surplus=surplus,
+        efficiency_lost=lost * columns["gain"],
+        lost_error=(gap + lost * wide) * unit * jnp.ones_like(cost),
         efficiency_gap=gap * unit * jnp.ones_like(cost),
         price_error=error * unit,
         code=code,

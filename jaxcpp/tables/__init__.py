@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jaxcpp.tables.menus import read_plans, write_menu
 from jaxcpp.tables.problems import FleetError, Problem
 from jaxcpp.tables.read import check_fleet, read_fleet
 from jaxcpp.tables.runs import RunFolderError, check_run_folder, read_run, write_run
@@ -16,7 +17,9 @@ __all__ = [
     "check_run_folder",
     "describe",
     "read_fleet",
+    "read_plans",
     "read_run",
     "write_fleet",
+    "write_menu",
     "write_run",
 ]

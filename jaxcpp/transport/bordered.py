@@ -19,7 +19,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxcpp.transport.path import RIDGE
+from jaxcpp.transport.path import RIDGE, Back
+
+REACH_OF_SOURCES = 4.0
+"""A shared source moves all the nodes that hang on it: it may go as many times as far as any one of them."""
 
 
 class Bordered(eqx.Module):
@@ -47,19 +50,47 @@ class Bordered(eqx.Module):
             jnp.concatenate([self.idle, other.idle]),
         )
 
-    def directions(
+    def eliminate(
         self, gradient: Float[Array, " N"], drift: Float[Array, " N"]
-    ) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
-        """Newton's step and the path's tangent; see `path`, whose scaling and ridge these are."""
+    ) -> tuple[Float[Array, " N"], Back]:
+        """What each node adds of its own to Newton's step, and the way back through the shared sources.
+
+        See `path`, whose scaling and ridge these are.
+        """
         shape = self.escape.shape
         gradients = jnp.stack([gradient.reshape(shape), drift.reshape(shape)], axis=2)
         scale, ridge = self._scaling(gradients[:, :, 0])
-        right = gradients * scale[:, :, None]
-        solved = self._solve(scale, ridge, right) * scale[:, :, None]
-        steepest = (right[:, :, 0] * scale).reshape(-1)
-        sound = jnp.all(jnp.isfinite(solved))
-        step, tangent = solved[:, :, 0].reshape(-1), solved[:, :, 1].reshape(-1)
-        return jnp.where(sound, step, steepest), jnp.where(sound, tangent, 0.0)
+        moves: Bool[Array, "p n"] = scale > 0.0
+        border = self.border * scale[:, :, None]
+        leak = self.escape * scale + jnp.where(moves, ridge / jnp.where(moves, scale, 1.0), 0.0)
+        known = jnp.concatenate([gradients * scale[:, :, None], leak[:, :, None], border], axis=2)
+        root = self._root(scale, ridge)
+        # Half the way through the factors is enough: products of halves are products with the inverse.
+        half = _forward(root, known)
+        first, escaped, through = half[:, :, :2], half[:, :, 2], half[:, :, 3:]
+        gram = jnp.einsum("pnk,pnl->kl", through, through)
+        others = jnp.maximum(gram, 0.0) * (1.0 - jnp.eye(gram.shape[0], dtype=gram.dtype))
+        # What a shared source loses to nodes that stay where they are, it loses for good.
+        lost = jnp.sum(jnp.where(moves[:, :, None], 0.0, self.border), axis=(0, 1))
+        ground = self.idle + lost + jnp.einsum("pnk,pn->k", through, escaped)
+        common = _Grounded.of(others, ground, jnp.einsum("pnk,pnr->kr", through, first))
+        pivot = root if root.ndim == 2 else jnp.diagonal(root, axis1=1, axis2=2)
+        own = first[:, :, 0] * scale / pivot
+        sound = jnp.all(jnp.isfinite(own))
+        steepest = gradients[:, :, 0] * scale * scale
+
+        def back(
+            kept: Float[Array, " N"], farthest: Float[Array, ""]
+        ) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
+            held = jnp.where(moves, kept.reshape(shape) * pivot / jnp.where(moves, scale, 1.0), 0.0)
+            shared = common.back(farthest)
+            both = jnp.stack([held, first[:, :, 1]], axis=2) + jnp.einsum("pnk,kr->pnr", through, shared)
+            solved = _backward(root, both) * scale[:, :, None]
+            good = sound & jnp.all(jnp.isfinite(solved))
+            step, tangent = solved[:, :, 0].reshape(-1), solved[:, :, 1].reshape(-1)
+            return jnp.where(good, step, kept), jnp.where(good, tangent, 0.0)
+
+        return jnp.where(sound, own, steepest).reshape(-1), back
 
     def diagonal(self) -> Float[Array, "p n"]:
         """The diagonal of the whole."""
@@ -86,26 +117,6 @@ class Bordered(eqx.Module):
         ridge = jnp.maximum(1.0 - diagonal * scale * scale, 0.0) + RIDGE * size * precision
         return scale, ridge + RIDGE * least * scale * scale
 
-    def _solve(
-        self, scale: Float[Array, "p n"], ridge: Float[Array, "p n"], right: Float[Array, "p n 2"]
-    ) -> Float[Array, "p n 2"]:
-        """The scaled system, block by block and then through the border."""
-        moves: Bool[Array, "p n"] = scale > 0.0
-        border = self.border * scale[:, :, None]
-        leak = self.escape * scale + jnp.where(moves, ridge / jnp.where(moves, scale, 1.0), 0.0)
-        known = jnp.concatenate([right, leak[:, :, None], border], axis=2)
-        root = self._root(scale, ridge)
-        # Half the way through the factors is enough: products of halves are products with the inverse.
-        half = _forward(root, known)
-        first, escaped, through = half[:, :, :2], half[:, :, 2], half[:, :, 3:]
-        gram = jnp.einsum("pnk,pnl->kl", through, through)
-        others = jnp.maximum(gram, 0.0) * (1.0 - jnp.eye(gram.shape[0], dtype=gram.dtype))
-        # What a shared source loses to nodes that stay where they are, it loses for good.
-        lost = jnp.sum(jnp.where(moves[:, :, None], 0.0, self.border), axis=(0, 1))
-        ground = self.idle + lost + jnp.einsum("pnk,pn->k", through, escaped)
-        shared = _grounded(others, ground, jnp.einsum("pnk,pnr->kr", through, first))
-        return _backward(root, first + jnp.einsum("pnk,kr->pnr", through, shared))
-
     def _root(self, scale: Float[Array, "p n"], ridge: Float[Array, "p n"]) -> Float[Array, "p n ..."]:
         """Each block's Cholesky factor, what it loses to the shared sources included; or its diagonal."""
         added = jnp.sum(self.border, axis=2) * scale * scale + ridge
@@ -128,14 +139,29 @@ def _backward(root: Float[Array, "p n ..."], right: Float[Array, "p n r"]) -> Fl
     return jax.lax.linalg.triangular_solve(root, right, left_side=True, lower=True, transpose_a=True)
 
 
-def _grounded(
-    others: Float[Array, "K K"], ground: Float[Array, " K"], right: Float[Array, "K 2"]
-) -> Float[Array, "K 2"]:
-    """Solve `(diag(others @ 1 + ground) - others) y = right`; a source that has nothing stays at zero."""
-    diagonal = jnp.sum(others, axis=1) + jnp.maximum(ground, 0.0)
-    scale = jnp.where(diagonal > 0.0, jax.lax.rsqrt(jnp.where(diagonal > 0.0, diagonal, 1.0)), 0.0)
-    eye = jnp.eye(diagonal.shape[0], dtype=diagonal.dtype)
-    ridge = RIDGE * diagonal.shape[0] * jnp.finfo(diagonal.dtype).eps
-    matrix = (1.0 + ridge) * eye - others * scale[:, None] * scale[None, :]
-    solved = jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(matrix), True), right * scale[:, None])
-    return solved * scale[:, None]
+class _Grounded(eqx.Module):
+    """`(diag(others @ 1 + ground) - others) y = right`, half solved; a source that has nothing stays."""
+
+    factor: Float[Array, "K K"]
+    scale: Float[Array, " K"]
+    half: Float[Array, "K 2"]
+
+    @staticmethod
+    def of(others: Float[Array, "K K"], ground: Float[Array, " K"], right: Float[Array, "K 2"]) -> _Grounded:
+        """Factor, and go half the way."""
+        diagonal = jnp.sum(others, axis=1) + jnp.maximum(ground, 0.0)
+        scale = jnp.where(diagonal > 0.0, jax.lax.rsqrt(jnp.where(diagonal > 0.0, diagonal, 1.0)), 0.0)
+        eye = jnp.eye(diagonal.shape[0], dtype=diagonal.dtype)
+        ridge = RIDGE * diagonal.shape[0] * jnp.finfo(diagonal.dtype).eps
+        factor = jnp.linalg.cholesky((1.0 + ridge) * eye - others * scale[:, None] * scale[None, :])
+        return _Grounded(
+            factor, scale, jax.scipy.linalg.solve_triangular(factor, right * scale[:, None], lower=True)
+        )
+
+    def back(self, farthest: Float[Array, ""]) -> Float[Array, "K 2"]:
+        """The other half; in the first column no source adds more of its own than REACH_OF_SOURCES allows."""
+        pivot = jnp.diagonal(self.factor)
+        most = REACH_OF_SOURCES * farthest * pivot / jnp.where(self.scale > 0.0, self.scale, 1.0)
+        held = self.half.at[:, 0].set(jnp.clip(self.half[:, 0], -most, most))
+        solved = jax.scipy.linalg.solve_triangular(self.factor, held, lower=True, trans=1)
+        return solved * self.scale[:, None]

@@ -1,8 +1,9 @@
 """The one door to the native kernels: who may pass, and what goes through it.
 
-The kernels search for a price much faster than XLA's batches do on a CPU, because they can skip
-what carries nothing. They are not trusted: every plan that comes of their price is rounded and
-certified by the same code as one of `path.follow`, which serves wherever the door is shut.
+The kernels search for a price much faster than XLA's batches do, because they can skip what carries
+nothing, and because no contract waits for another. They are not trusted: every plan that comes of their
+price is rounded and certified by the same code as one of `path.follow`, which serves wherever the door
+is shut.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcpp.transport.path import FORCED, PathState
+from jaxcpp.transport.path import PathState, begin_again
 from jaxcpp.transport.side import Side
 
 SWITCH = "JAXCPP_KERNELS"
@@ -31,11 +32,17 @@ def shut() -> str:
         return f"{SWITCH} is off"
     if importlib.util.find_spec("jaxcpp_kernels") is None:
         return "the package jaxcpp_kernels is not installed"
-    if jax.default_backend() != "cpu":
-        return f"they run on a CPU, and this is {jax.default_backend()}"
     import jaxcpp_kernels
 
-    return jaxcpp_kernels.why_not()
+    return jaxcpp_kernels.why_not() or jaxcpp_kernels.why_not(platform())
+
+
+def platform() -> str:
+    """The platform of JAX's default devices; of the two kinds of "gpu", which one."""
+    backend = jax.default_backend()
+    if backend != "gpu":
+        return backend
+    return "rocm" if "rocm" in jax.devices()[0].client.platform_version.lower() else "cuda"
 
 
 def usable(like: Any) -> bool:
@@ -84,12 +91,10 @@ def _private(side: Side):  # type: ignore[no-untyped-def]  # a type of the optio
 
 
 def _merged(state: PathState, found, done: Bool[Array, ""]) -> PathState:  # type: ignore[no-untyped-def]
-    """The state a path would be left in that ended where the kernel did."""
+    """The state of a path that begins where the kernel ended: its price is yet to be looked at."""
+    fresh = begin_again(state, found.price, found.epsilon)
     return eqx.tree_at(
-        lambda s: (s.price, s.trial, s.epsilon, s.gap, s.rounds, s.done, s.mode),
-        state,
-        (
-            found.price, found.price, found.epsilon, found.gap,
-            state.rounds + found.rounds, done | found.done, jnp.full_like(state.mode, FORCED),
-        ),
-    )  # fmt: skip
+        lambda s: (s.gap, s.rounds, s.done),
+        fresh,
+        (found.gap, state.rounds + found.rounds, done | found.done),
+    )

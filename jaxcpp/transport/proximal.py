@@ -64,12 +64,10 @@ def respond(
     tolerance: Float[Array, ""],
 ) -> tuple[Float[Array, " n"], Memory]:
     """The best response [units] and the memory for the next round."""
-    begun = path.start(memory.price, 0.0)
+    begun = path.start(memory.price, epsilon)
     # The quadratic is a guard of its own: however small the smoothing, a step may go this far.
     reach = jnp.maximum(LONGEST / (path.CLIP * epsilon), 1.0)
-    begun = eqx.tree_at(
-        lambda s: (s.epsilon, s.held, s.reach), begun, (epsilon, jnp.ones_like(begun.held), reach)
-    )
+    begun = eqx.tree_at(lambda s: (s.held, s.reach), begun, (jnp.ones_like(begun.held), reach * begun.reach))
     ended = path.follow(evaluate(side, price, proposal, rho), begun, tolerance, MAX_ROUNDS)
     plan = jnp.maximum(answer(side, ended.price, epsilon).plan, 0.0)
     return plan, Memory(ended.price, memory.rounds + ended.rounds)

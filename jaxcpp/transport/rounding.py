@@ -10,12 +10,13 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxcpp.transport.side import Side, Split
 
 DUST = 1e-7  # a share below this is smoothing, not shipping
-PASSES = 3
+STAGES, PASSES = 5, 3
+FILLED = 16.0  # of rounding error in a volume of 1: what may be missing from flows that are called filled
 
 
 class Flows(eqx.Module):
@@ -64,12 +65,12 @@ def _filled(
     What the plan still holds goes first to the private nodes that were scaled down, on lanes in
     use, then on any open lane; then stock serves what they still want; then what the plan still
     holds displaces outside options. Last, private nodes that need nothing (units left over) give
-    way to those that still want some.
+    way to those that still want some. Ends as soon as nothing is missing.
     """
+    least = FILLED * jnp.finfo(flow.dtype).eps
     used, open_lane, needless = flow > 0.0, jnp.isfinite(side.cost), side.outside == 0.0
 
-    def one(step: Int[Array, ""], now: Float[Array, "n m"]) -> Float[Array, "n m"]:
-        stage = step // PASSES
+    def one(stage: Int[Array, ""], now: Float[Array, "n m"]) -> Float[Array, "n m"]:
         yields = (stage == 4) & needless
         firm = jnp.where(yields[None, :], 0.0, now)
         most = jnp.where((stage == 2) | (stage == 4), plan + side.stock, plan)
@@ -84,7 +85,23 @@ def _filled(
         left, fits = jnp.sum(spare, axis=1), most - jnp.sum(firm, axis=1)
         return firm + spare * jnp.where(left > fits, _ratio(jnp.maximum(fits, 0.0), left), 1.0)[:, None]
 
-    return jax.lax.fori_loop(0, 5 * PASSES, one, flow)
+    def going(carry: tuple[Int[Array, ""], Float[Array, "n m"]]) -> Bool[Array, ""]:
+        step, now = carry
+        short = jnp.sum(jnp.maximum(plan - jnp.sum(now, axis=1), 0.0))
+        wanting = jnp.sum(jnp.maximum(side.mass - jnp.sum(now, axis=0) - outside, 0.0))
+        return (step < STAGES * PASSES) & (jnp.maximum(short, wanting) > least)
+
+    def one_pass(
+        carry: tuple[Int[Array, ""], Float[Array, "n m"]],
+    ) -> tuple[Int[Array, ""], Float[Array, "n m"]]:
+        step, now = carry
+        stage = step // PASSES
+        following = one(stage, now)
+        # A pass that changes nothing would do so again: on to the next stage.
+        step = jnp.where(jnp.any(following != now), step + 1, (stage + 1) * PASSES)
+        return step, following
+
+    return jax.lax.while_loop(going, one_pass, (jnp.zeros((), jnp.int32), flow))[1]
 
 
 def _ratio(part: Float[Array, " k"], whole: Float[Array, " k"]) -> Float[Array, " k"]:

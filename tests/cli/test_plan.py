@@ -82,7 +82,7 @@ def test_json_is_what_the_run_holds(run, toy, tmp_path):
     document = json.loads(result.stdout)
     assert document == json.loads((tmp_path / "run" / "run.json").read_text())
     assert document["status_counts"] == {"accepted": 1}
-    assert document["settings"]["additive_fee"] == 50.0
+    assert document["settings"]["fees"][0]["additive"] == 50.0
     assert document["worst_efficiency_gap"] <= document["settings"]["tolerance"]
     seconds = document["seconds"]
     assert set(seconds) == {"read", "compile", "solve", "write", "total"}

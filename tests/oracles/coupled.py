@@ -68,7 +68,7 @@ def joint_utility(
         for (_, product), plan in plans.items():
             if product == name:
                 program.put("equal", rows, plan)
-        add_retailer(program, problem, total, coupled.scale)
+        add_retailer(program, problem, total, scale=coupled.scale)
     for vendor in coupled.vendors:
         if vendor != without:
             _add_vendor(program, coupled, vendor, plans)
