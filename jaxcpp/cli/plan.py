@@ -23,7 +23,7 @@ from jaxcpp.cli.options import (
     Tolerance,
 )
 from jaxcpp.cli.status import Status, fail
-from jaxcpp.fleet.settings import Method, Settings, Units
+from jaxcpp.fleet.settings import Absent, Method, Settings, Units
 
 if TYPE_CHECKING:
     from jaxcpp.fleet.results import Rejected, Run
@@ -58,6 +58,14 @@ def plan(
             help="Leave bad products out (rejected.parquet lists them).",
         ),
     ] = False,
+    absent: Annotated[
+        Absent,
+        typer.Option(
+            envvar="JAXCPP_ABSENT",
+            help="Several vendors of a product: what one delivers that stays out of the mechanism: its "
+            "share of the just-in-time orders (jit), or nothing (excluded).",
+        ),
+    ] = _DEFAULT.absent,
     batch: Annotated[
         int | None,
         typer.Option(envvar="JAXCPP_BATCH", min=1, metavar="N", help="Contracts solved together."),
@@ -85,6 +93,7 @@ def plan(
         method=method,
         units=units,
         flows=flows,
+        absent=absent,
         max_rounds=max_rounds,
         batch=batch,
     )

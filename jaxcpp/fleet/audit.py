@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxcpp.consensus.outcome import feasible
 from jaxcpp.fleet.batch import Solved, in_batches, lanes_per_batch
-from jaxcpp.fleet.contracts import contracts
+from jaxcpp.fleet.contracts import contracts_alone
 from jaxcpp.fleet.data import Fleet, Floats
 from jaxcpp.fleet.fees import charges, check_fees
 from jaxcpp.fleet.pack import Bucket, Packer
@@ -68,7 +68,7 @@ def audit_fleet(fleet: Fleet, settings: Settings, lies: int, seed: int = 0) -> C
         CoupledContractsError, FeeError: as `plan_fleet`.
     """
     check_fees(settings.fees, fleet)
-    found = contracts(fleet)
+    found = contracts_alone(fleet)
     buckets = Packer(fleet, found).buckets()
     count = len(found)
     regret, slack, tried = np.full(count, -np.inf), np.zeros(count), np.zeros(count, np.int32)
@@ -99,7 +99,7 @@ def audit_fleet(fleet: Fleet, settings: Settings, lies: int, seed: int = 0) -> C
 
 def _reports(reported: Fleet, truly: list[Bucket], settings: Settings) -> list[Worth]:
     """Solve a fleet as reported; what each vendor has of it by its true numbers."""
-    found = contracts(reported)
+    found = contracts_alone(reported)
     buckets = Packer(reported, found).buckets()
     fees = [charges(settings.fees, reported, found, bucket.contract, bucket.nodes) for bucket in buckets]
     solved = solve_all(buckets, fees, settings, lambda *_: None)

@@ -193,7 +193,7 @@ def _choice(
 
         found = issue_whole(found, terms.volume, private)
     back = in_batches(lanes_per_small_batch(len(moved)), "read", (of[1], found, order, terms), ())
-    return store.put(choice, store.fetch(back), moved, len(moved))
+    return store.put(choice, store.fetch(back), moved, store.count(choice))
 
 
 def _turns(

@@ -22,6 +22,14 @@ DUST = 1e-9
 ROUNDING = 1e-6
 """Of a contract's volume: less than this unserved just in time comes of rounding the part confirmed."""
 
+MONEY = (
+    "retailer_cost_jit", "retailer_cost_plan", "supplier_cost_jit", "supplier_cost_plan",
+    "retailer_utility_jit", "retailer_utility_plan", "supplier_utility_jit", "supplier_utility_plan",
+    "gain", "cbt", "fee", "price", "paid", "supplier_surplus", "efficiency_lost",
+    "efficiency_gap", "price_error", "lost_error",
+)  # fmt: skip
+"""Columns of contracts that hold money, in their order."""
+
 OF_JIT = ("retailer_cost_jit", "retailer_utility_jit", "gain")
 """Columns that speak of the retailer's life with the just-in-time plan."""
 
@@ -105,12 +113,7 @@ def _contract_columns(
         "status": np.asarray(codes.NAMES)[code],
         "reason": words.tolist(),
     }
-    for name in (
-        "retailer_cost_jit", "retailer_cost_plan", "supplier_cost_jit", "supplier_cost_plan",
-        "retailer_utility_jit", "retailer_utility_plan", "supplier_utility_jit", "supplier_utility_plan",
-        "gain", "cbt", "fee", "price", "paid", "supplier_surplus", "efficiency_lost",
-        "efficiency_gap", "price_error", "lost_error",
-    ):  # fmt: skip
+    for name in MONEY:
         without = infeasible & (name != "paid") | no_jit & (name in OF_JIT)
         without |= no_jit & ~lane["accepted"] & (name in OF_ISSUED)
         columns[name] = np.where(without, np.nan, lane[name])

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxcpp.agents.retailer import Retailer
 from jaxcpp.agents.supplier import Supplier
-from jaxcpp.fleet.contracts import Contracts, contracts
+from jaxcpp.fleet.contracts import Contracts, contracts_alone
 from jaxcpp.fleet.data import Fleet, Floats
 from jaxcpp.fleet.fees import charges, check_fees
 from jaxcpp.fleet.pack import Packer
@@ -52,7 +52,7 @@ def lay(fleet: Fleet, vendor: str, product: str, fees: tuple[FeeRule, ...] = ())
         MenuError: the vendor does not offer the product, or can deliver none of it.
         CoupledContractsError, FeeError: as `plan_fleet`.
     """
-    found = contracts(fleet)
+    found = contracts_alone(fleet)
     check_fees(fees, fleet)
     offered = (fleet.vendor_ids[found.vendor] == vendor) & (fleet.product_ids[found.product] == product)
     which = np.flatnonzero(offered)

@@ -28,7 +28,7 @@ from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.consensus.solve import METHODS
-from jaxcpp.fleet import store
+from jaxcpp.fleet import bundle_steps, store
 from jaxcpp.fleet.fees import Charges
 from jaxcpp.fleet.pack import Lanes
 from jaxcpp.mechanism import choice as chosen
@@ -214,6 +214,16 @@ def read(fees: Charges, outcome: Outcome, order: Array, terms: Terms) -> Outcome
     return chosen.read(schedule(fees), outcome, order, terms)
 
 
+def live(lane: Lanes, plan: Array, tolerance: Money) -> tuple[quo.Cost, Money]:
+    """What living with a plan [units] costs a product's retailer, and what it leaves unserved; scaled."""
+    retailer, _, terms = parties(lane)
+    agent = retailer.agent(terms)
+    x = plan / terms.volume
+    bracket = living.cheapest(agent.side, x, tolerance)
+    lives = agent.account(bracket.flows, x)
+    return quo.Cost(bracket.lower, bracket.upper, lives.spend), lives.unmet + jnp.sum(bracket.flows.short)
+
+
 def conclude(
     own: Money, terms: Terms, status: quo.StatusQuo, efficient: Outcome, choice: Outcome | None,
     fees: Charges, tolerance: Money,
@@ -235,9 +245,14 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "search_on": (search_on, (0, 0, 0, 0, None, None)),
     "private_on": (private_on, (0, 0, 0, 0, None)),
     "read": (read, (0, 0, 0, 0)),
+    "live": (live, (0, 0, None)),
+    "bundle_agree": (bundle_steps.agree, (0, None, None)),
+    "bundle_fill": (bundle_steps.fill, (0, 0, 0, None, None)),
+    "bundle_absent": (bundle_steps.absent, (0, 0, 0, None, None)),
+    "bundle_settle": (bundle_steps.settle, (0, 0, 0, 0, 0, None)),
     "conclude": (conclude, (0, 0, 0, 0, 0, 0, None)),
 }
-"""Each step of one contract, and which of its arguments (after the static ones) have a lane axis."""
+"""Each step of a contract or a bundle, and which arguments (after the static ones) have a lane axis."""
 
 
 ONE_ORDER: dict[str, bool | str] = {"xla_cpu_experimental_ynn_fusion_type": ""}

@@ -12,6 +12,8 @@ Method = Literal["newton", "admm"]
 Units = Literal["continuous", "integer"]
 
 METHODS: tuple[Method, ...] = ("newton", "admm")
+Absent = Literal["jit", "excluded"]
+"""What a vendor delivers that stays out of the mechanism while others take part."""
 UNITS: tuple[Units, ...] = ("continuous", "integer")
 
 
@@ -29,6 +31,7 @@ class Settings:
     units: Units = "continuous"
     flows: bool = False
     max_rounds: int | None = None  # None: the method's own limit
+    absent: Absent = "jit"  # products of several vendors: what one that stays out delivers
     batch: int | None = None  # lanes solved together; None: chosen by problem size
 
 

@@ -9,6 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 
 from jaxcpp.fleet.batch import OnLanes, Solved
+from jaxcpp.fleet.bundle_layout import with_bundles
+from jaxcpp.fleet.bundle_solve import check_bundles, solve_bundles
+from jaxcpp.fleet.bundles import bundles
 from jaxcpp.fleet.contracts import contracts
 from jaxcpp.fleet.data import Fleet
 from jaxcpp.fleet.fees import Charges, charges, check_fees
@@ -28,24 +31,28 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
     how many contracts are solved together.
 
     Raises:
-        CoupledContractsError: contracts of the fleet are tied together (see `fleet.contracts`).
+        CoupledContractsError: something is asked for that is not done for contracts that are tied together.
         FeeError: a fee speaks of a vendor, product, node or week the fleet does not have.
         WholeUnitsError: whole units were asked for, and demand or inventory is not whole.
     """
     begun, running = time.perf_counter(), PROGRAMS.running
-    found = contracts(fleet)
+    tied = bundles(fleet)
+    found = contracts(fleet, tied)
     check_fees(settings.fees, fleet)
     whole = settings.units == "integer"
     if whole:
         check_whole(fleet)
+    check_bundles(fleet, tied, settings)
     packer = Packer(fleet, found, whole)
     buckets = packer.buckets()
-    report = _reporter(len(found), on_progress)
+    rows = len(found) + sum(len(item.vendors) for item in tied.items)
+    report = _reporter(rows, on_progress)
     packed = time.perf_counter()
     fees = [charges(settings.fees, fleet, found, bucket.contract, bucket.nodes) for bucket in buckets]
     solved = solve_all(buckets, fees, settings, report)
+    joint = solve_bundles(fleet, tied, settings, report, workers())
     waited = time.perf_counter() - packed - (PROGRAMS.running - running)
-    run = lay_out(fleet, found, packer, solved, settings)
+    run = with_bundles(lay_out(fleet, found, packer, solved, settings) if solved else None, fleet, joint)
     run.device = f"{jax.devices()[0].device_kind} ({jax.default_backend()})"
     # Compiling goes on beside solving: what counts is how long the device had to wait for it.
     run.seconds = {"compile": max(waited, 0.0), "solve": time.perf_counter() - begun - max(waited, 0.0)}

@@ -44,13 +44,15 @@ def test_defaults_are_the_settings_own(settings):
 
 def test_every_flag_arrives(settings):
     words = "--fee additive=50 --tolerance 1e-7 --method admm --units integer --flows --skip-bad"
-    assert settings(*words.split(), "--batch", "7", "--max-rounds", "9", "--device", "cpu") == {
+    more = "--batch 7 --max-rounds 9 --absent excluded --device cpu"
+    assert settings(*words.split(), *more.split()) == {
         "fees": ({**NO_FEE, "additive": 50.0},),
         "tolerance": 1e-7,
         "method": "admm",
         "units": "integer",
         "flows": True,
         "skip_bad": True,
+        "absent": "excluded",
         "batch": 7,
         "max_rounds": 9,
         "device": "cpu",
@@ -175,7 +177,7 @@ def test_impossible_values(run, tmp_path, words, message):
     [
         (
             "tolerence = 1e-3\n",
-            "sets tolerence; known names: batch, device, fee, flows, max_rounds, method, skip_bad",
+            "sets tolerence; known names: absent, batch, device, fee, flows, max_rounds, method, skip_bad",
         ),
         ("tolerance = \n", "is not TOML"),
         ("tolerance = 2.0\n", "2 is not between 0 and 1"),

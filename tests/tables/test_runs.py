@@ -114,7 +114,7 @@ def test_run_json(tmp_path: Path) -> None:
     assert list(facts) == sorted(facts)
     assert set(facts) == {
         *("version", "settings", "device", "fleet_fingerprint", "status_counts", "seconds"),
-        *("worst_efficiency_gap", "rounds"),
+        *("worst_efficiency_gap", "rounds", "budget", "budget_in_words"),
     }
     assert facts["settings"]["tolerance"] == 1e-5
     assert facts["device"] == "cpu"
