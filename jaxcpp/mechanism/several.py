@@ -193,7 +193,10 @@ def settle(
     charged = jnp.where(stays | ~here, 0.0, alpha)
     surplus = (before - either(filled.upper, cost)) * unit - cbt - charged
     certain = (without.cost - without.bound <= tolerance * jnp.maximum(without.spend, 1e-6)) | one
-    unpriced = here & ~feasible(without.missing) & certain
+    # As for the plan itself: some plan that left nothing missing could not be this much cheaper.
+    lacking = 0.5 * terms.ceiling / terms.money * without.missing > without.cost - without.bound
+    unpriced = here & ~feasible(without.missing) & (certain | lacking)
+    certain = certain | unpriced
     proven = stays | (outcome.certified(tolerance) & jnp.all(certain | ~here))
     slack = jnp.where(one, noise, -(gap + error))
     willing = (surplus > slack * unit) | ~here
