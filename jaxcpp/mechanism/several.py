@@ -32,6 +32,11 @@ WARM = 256.0
 """A counterfactual starts at the full run's price with its last smoothing times this."""
 
 
+LEAST = 0.2
+"""Of the cost scale: the smoothing that a counterfactual starts at is no less. Where nobody can take the
+absent one's place prices have a long way to go, in steps of a few smoothings."""
+
+
 class Without(eqx.Module):
     """The best the others can do without each vendor: their joint cost, bracketed, in scaled units."""
 
@@ -111,7 +116,7 @@ def absent(
         retailer, supplier = agents(catalogue, vendors, known, absence)
         begun = begin(supplier, outcome.price if warm else None)
         if warm:
-            epsilon = jnp.clip(WARM * outcome.epsilon, None, path.FIRST_EPSILON)
+            epsilon = jnp.clip(WARM * outcome.epsilon, LEAST, path.FIRST_EPSILON)
             begun = eqx.tree_at(lambda s: s.epsilon, begun, epsilon)
         begun = eqx.tree_at(lambda s: s.done, begun, ~jnp.any(held))
         state, found = agree(retailer, supplier, begun, tolerance, limit)
@@ -188,7 +193,10 @@ def settle(
     charged = jnp.where(stays | ~here, 0.0, alpha)
     surplus = (before - either(filled.upper, cost)) * unit - cbt - charged
     certain = (without.cost - without.bound <= tolerance * jnp.maximum(without.spend, 1e-6)) | one
-    unpriced = here & ~feasible(without.missing) & certain
+    # As for the plan itself: some plan that left nothing missing could not be this much cheaper.
+    lacking = 0.5 * terms.ceiling / terms.money * without.missing > without.cost - without.bound
+    unpriced = here & ~feasible(without.missing) & (certain | lacking)
+    certain = certain | unpriced
     proven = stays | (outcome.certified(tolerance) & jnp.all(certain | ~here))
     slack = jnp.where(one, noise, -(gap + error))
     willing = (surplus > slack * unit) | ~here

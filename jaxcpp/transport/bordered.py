@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxcpp.transport.path import RIDGE, Back
 
-REACH_OF_SOURCES = 4.0
+REACH_OF_SOURCES = 32.0
 """A shared source moves all the nodes that hang on it: it may go as many times as far as any one of them."""
 
 

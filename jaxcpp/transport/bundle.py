@@ -14,6 +14,9 @@ Source: as `side`; the sources' coupling is arXiv:2605.16695 eq. 17 summed over 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -72,9 +75,7 @@ def serve(
     tiles: Tiles, price: Float[Array, "p n"], epsilon: Float[Array, ""]
 ) -> tuple[Reply, Float[Array, "t w"]]:
     """The retailer's answer to a price, and the units that took the outside option."""
-    exponent, away_exponent, best = jax.vmap(exponents, in_axes=(0, 0, None))(
-        _sides(tiles), price[tiles.product], epsilon
-    )
+    exponent, away_exponent, best = _by_tile(tiles, price, epsilon, exponents)
     weight, away = jnp.exp(exponent), jnp.exp(away_exponent)
     # Both are read several times below: without the barrier XLA computes them each time.
     weight, weighted = jax.lax.optimization_barrier((weight, weight * exponent))
@@ -113,7 +114,7 @@ def _laplacians(gram: Float[Array, "p n n"], escape: Float[Array, "p n"]) -> Flo
 
 def ship(pool: Pool, price: Float[Array, "p n"], epsilon: Float[Array, ""]) -> Reply:
     """The vendors' answer to a price at which a plan costs them: minus what they are paid."""
-    own = jax.vmap(answer, in_axes=(0, 0, None))(_own(pool), price, epsilon)
+    own = _by_product(pool, price, epsilon, answer)
     blocks = own.slope if pool.own_mass.shape[1] else None
     exponent, away_exponent, best = _exponents(pool, price, epsilon)
     weight, away = jnp.exp(exponent), jnp.exp(away_exponent)
@@ -154,25 +155,44 @@ def serve_split(
     tiles: Tiles, price: Float[Array, "p n"], epsilon: Float[Array, ""]
 ) -> tuple[Float[Array, "t n w"], Float[Array, "t w"]]:
     """How each private column splits over its lanes and its outside option at a price."""
-    part = jax.vmap(split, in_axes=(0, 0, None))(_sides(tiles), price[tiles.product], epsilon)
+    part = _by_tile(tiles, price, epsilon, split)
     return part.lane, part.away
 
 
 def ship_split(pool: Pool, price: Float[Array, "p n"], epsilon: Float[Array, ""]) -> Shares:
     """How each source splits over its lanes and staying idle at a price."""
-    own = jax.vmap(split, in_axes=(0, 0, None))(_own(pool), price, epsilon)
+    own = _by_product(pool, price, epsilon, split)
     exponent, away_exponent, _ = _exponents(pool, price, epsilon)
     weight, away = jnp.exp(exponent), jnp.exp(away_exponent)
     total = jnp.sum(weight, axis=(0, 1)) + away
     return Shares(own.lane, own.away, weight / total[None, None, :], away / total)
 
 
-def _sides(tiles: Tiles) -> Side:
-    return Side(tiles.cost, tiles.mass, tiles.outside, jnp.zeros_like(tiles.cost[:, :, 0]))
+Part = TypeVar("Part")
+_On = Callable[[Side, Float[Array, " n"], Float[Array, ""]], Part]
 
 
-def _own(pool: Pool) -> Side:
-    return Side(pool.own, pool.own_mass, jnp.zeros_like(pool.own_mass), jnp.zeros_like(pool.fixed))
+def _by_tile(tiles: Tiles, price: Float[Array, "p n"], epsilon: Float[Array, ""], one: _On[Part]) -> Part:
+    """What `one` says of each tile, as a side without stock."""
+
+    def at(
+        cost: Float[Array, "n w"],
+        mass: Float[Array, " w"],
+        outside: Float[Array, " w"],
+        of: Float[Array, " n"],
+    ) -> Part:
+        return one(Side(cost, mass, outside, jnp.zeros_like(of)), of, epsilon)
+
+    return jax.vmap(at)(tiles.cost, tiles.mass, tiles.outside, price[tiles.product])
+
+
+def _by_product(pool: Pool, price: Float[Array, "p n"], epsilon: Float[Array, ""], one: _On[Part]) -> Part:
+    """What `one` says of each product's own sources, as a side."""
+
+    def at(cost: Float[Array, "n k"], mass: Float[Array, " k"], of: Float[Array, " n"]) -> Part:
+        return one(Side(cost, mass, jnp.zeros_like(mass), jnp.zeros_like(of)), of, epsilon)
+
+    return jax.vmap(at)(pool.own, pool.own_mass, price)
 
 
 def _exponents(
