@@ -30,10 +30,11 @@ part build 150 "$python" -m jaxcpp_kernels.build
 part info 40 "$python" -m jaxcpp info
 part ceilings 40 "$python" -m bench.ceilings
 part tests 150 "$python" -m pytest -q -x --no-header -p no:cacheprovider -n 4 \
-    tests/kernels/test_cuda.py tests/mechanism/test_paper.py
+    tests/kernels/test_device.py tests/mechanism/test_paper.py
 part "iowa, cold" 60 "$python" -m jaxcpp plan examples/iowa "$(mktemp -d)/run"
 part "iowa, second run" 30 "$python" -m jaxcpp plan examples/iowa "$(mktemp -d)/run"
 part "iowa by admm" 100 "$python" -m jaxcpp plan examples/iowa "$(mktemp -d)/run" --method admm --tolerance 1e-4
+part kernels 60 "$python" -m bench.kernels
 for size in S:32768 M:16384 L:2048 W:512; do
     part "steps $size" 60 "$python" -m bench.steps --size "${size%:*}" --batch "${size#*:}" --repeats 3
 done

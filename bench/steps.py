@@ -17,9 +17,10 @@ import numpy as np
 
 from bench.cases import CASES, generate
 from bench.peers.jaxcpp_batch import bucket_of, settle_backend, silent
-from jaxcpp.fleet.batch import solve_bucket
+from jaxcpp.fleet.parts import solve_in_parts
 from jaxcpp.fleet.programs import PROGRAMS
 from jaxcpp.fleet.settings import Settings
+from jaxcpp.mechanism.status import NOT_CONVERGED
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -37,10 +38,10 @@ def main(arguments: list[str] | None = None) -> None:
     for _ in range(options.repeats):
         before, calls = dict(PROGRAMS.seconds), Counter(PROGRAMS.calls)
         begun = time.perf_counter()
-        solved = solve_bucket(bucket, settings, silent)
+        solved = solve_in_parts(bucket, settings, silent)
         total = time.perf_counter() - begun
         seconds = {step: PROGRAMS.seconds[step] - before.get(step, 0.0) for step in PROGRAMS.calls - calls}
-        rounds = np.asarray(solved.outcome.rounds)
+        rounds = np.asarray(solved.contract.rounds)
         line = {
             "size": options.size,
             "batch": options.batch,
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
             "device": jax.devices()[0].device_kind,
             "total": round(total, 4),
             "contracts_per_second": round(options.batch / total, 1),
-            "certified": float(np.mean(solved.outcome.certified(options.tolerance))),
+            "certified": float(np.mean(solved.contract.code != NOT_CONVERGED)),
             "rounds": [int(np.quantile(rounds, q, method="higher")) for q in (0.5, 0.99, 1.0)],
             "seconds": {step: round(spent, 4) for step, spent in seconds.items()},
             "calls": dict(PROGRAMS.calls - calls),

@@ -21,8 +21,8 @@ import jaxcpp
 from bench.cases import Instances
 from bench.peers.answers import Answer, main
 from jaxcpp.fleet import store
-from jaxcpp.fleet.batch import solve_bucket
 from jaxcpp.fleet.pack import Bucket, Lanes, Shape
+from jaxcpp.fleet.parts import solve_in_parts
 from jaxcpp.fleet.settings import Settings
 
 
@@ -33,7 +33,7 @@ def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
     settings = Settings(tolerance=tolerance)
     seconds: dict[str, list[float]] = {"build": [], "solve": []}
     started = time.perf_counter()
-    solve_bucket(bucket_of(instances), settings, silent)
+    solve_in_parts(bucket_of(instances), settings, silent)
     first = time.perf_counter() - started
     for _ in range(repeats):
         started = time.perf_counter()
@@ -41,7 +41,7 @@ def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
         bucket = replace(bucket, lanes=store.place(bucket.lanes))
         seconds["build"].append(time.perf_counter() - started)
         started = time.perf_counter()
-        contracts = solve_bucket(bucket, settings, silent).contract
+        contracts = solve_in_parts(bucket, settings, silent).contract
         seconds["solve"].append(time.perf_counter() - started)
     costs = np.asarray(contracts.retailer.cost_plan + contracts.supplier.cost_plan)
     gaps = np.asarray(contracts.certificate.efficiency_gap)
@@ -65,6 +65,7 @@ def settle_backend() -> None:
     """JAX as the main job uses it: see `jaxcpp.cli.backend`."""
     config: Any = jax.config
     config.update("jax_enable_x64", True)
+    config.update("jax_cpu_enable_async_dispatch", False)
     os.environ.setdefault("PJRT_NPROC", "1")
 
 

@@ -26,6 +26,8 @@ def start(device: Device | None = None) -> None:
         # jaxlib's batched LAPACK calls (0.10) hand work to XLA's CPU threads and wait for it on one of
         # them: as many calls at once as threads wait for ever. With a single thread they do not.
         os.environ.setdefault("PJRT_NPROC", "1")
+    if "JAX_CPU_ENABLE_ASYNC_DISPATCH" not in os.environ:
+        config.update("jax_cpu_enable_async_dispatch", False)  # programs run on the threads that call them
     if "JAX_ENABLE_X64" not in os.environ:
         config.update("jax_enable_x64", True)
     if config.jax_compilation_cache_dir is None:

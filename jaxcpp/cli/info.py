@@ -45,6 +45,6 @@ def _facts() -> dict[str, Any]:
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
         "devices": [f"{device.id}: {device.platform} {device.device_kind}" for device in jax.devices()],
         "precision": "float64" if config.jax_enable_x64 else "float32",
-        "kernels": f"not used: {kernels.shut()}" if kernels.shut() else "native",
+        "kernels": f"not used: {kernels.shut()}" if kernels.shut() else f"native, {kernels.platform()}",
         "cache": config.jax_compilation_cache_dir or "none",
     }

@@ -19,15 +19,14 @@ from jaxcpp.fleet.programs import PROGRAMS, Prepared
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.whole import Lane, issue_whole
 from jaxcpp.mechanism.contract import Contract
-from jaxcpp.mechanism.status_quo import StatusQuo
 from jaxcpp.transport import kernels
 
-ENTRIES = {"cpu": 200_000, "gpu": 50_000_000}
+ENTRIES = {"cpu": 400_000, "gpu": 50_000_000}
 """Lane entries (public times private nodes) of a batch, by backend: enough to keep the device busy; on a
-core of a CPU few enough to stay in cache, elsewhere to fit in memory a few dozen times."""
+CPU few enough to stay in cache, elsewhere to fit in memory a few dozen times."""
 
-LANES = {"cpu": 256, "gpu": 32_768}
-"""Most contracts of a batch, by backend; on a CPU, a core."""
+LANES = {"cpu": 512, "gpu": 32_768}
+"""Most contracts of a batch, by backend."""
 
 SMALL = {"cpu": 256, "gpu": 8192}
 """Most lanes of a batch where no demand entry is looked at, by backend."""
@@ -41,9 +40,8 @@ class Solved:
     """A bucket's answers, first axis the lane, in the bucket's order; numpy leaves."""
 
     bucket: Bucket
-    prepared: Prepared
-    quo: StatusQuo
-    outcome: Outcome
+    volume: Floats  # (lane,) units that a contract of scaled volume 1 holds
+    unmet: Floats  # (lane,) scaled units that had to be served and just in time are not
     contract: Contract
 
 
@@ -57,10 +55,11 @@ def lanes_per_batch(shape: Shape, contracts: int, settings: Settings) -> int:
         return _shared_out(settings.batch)
     entries = shape.inbound * shape.weeks * (shape.columns + shape.sources * shape.weeks)
     most = int(np.clip(2 ** np.round(np.log2(ENTRIES[_kind()] / entries)), 8, LANES[_kind()]))
-    return len(store.devices()) * most if _kind() == "cpu" else _shared_out(min(most, _power(contracts)))
+    return _shared_out(most if _kind() == "cpu" else min(most, _power(contracts)))
 
 
-def _small(contracts: int) -> int:
+def lanes_per_small_batch(contracts: int) -> int:
+    """How many contracts go together where no demand entry is looked at."""
     return _shared_out(SMALL["cpu"] if _kind() == "cpu" else min(SMALL["gpu"], _power(contracts)))
 
 
@@ -109,7 +108,7 @@ def in_batches(
 def solve_bucket(bucket: Bucket, settings: Settings, on_lanes: OnLanes) -> Solved:
     """Every contract of a bucket, to its certificate or to the end of its rounds."""
     count = len(bucket.contract)
-    size, small = lanes_per_batch(bucket.shape, count, settings), _small(count)
+    size, small = lanes_per_batch(bucket.shape, count, settings), lanes_per_small_batch(count)
     tolerance, whole = np.asarray(settings.tolerance), settings.units == "integer"
     lanes = store.place(bucket.lanes)
     prepared = in_batches(size, "prepare", (lanes,), (tolerance,), (settings.method, whole))
@@ -124,7 +123,7 @@ def solve_bucket(bucket: Bucket, settings: Settings, on_lanes: OnLanes) -> Solve
         outcome = issue_whole(outcome, volume, _private(bucket, outcome, size))
     shared = (np.asarray(settings.additive_fee), tolerance)
     contract = in_batches(small, "conclude", (prepared.own, prepared.terms, quo, outcome), shared)
-    return Solved(bucket, *store.fetch((prepared, quo, outcome, contract)))
+    return Solved(bucket, *store.fetch((prepared.terms.volume, quo.unmet, contract)))
 
 
 def _private(bucket: Bucket, outcome: Outcome, size: int) -> Callable[[Index], Iterator[Lane]]:

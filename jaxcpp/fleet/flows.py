@@ -44,7 +44,7 @@ def _shipments(fleet: Fleet, part: Solved, settings: Settings) -> list[dict[str,
     """A bucket's shipments: the retailer's to regions, the supplier's to inbound nodes."""
     bucket, weeks = part.bucket, fleet.weeks
     size = lanes_per_batch(bucket.shape, len(bucket.contract), settings)
-    volume = np.asarray(part.prepared.terms.volume)
+    volume = part.volume
     plan = np.asarray(part.contract.issued)
     tolerance = NEARER * settings.tolerance
     found = fetch(in_batches(size, "flows", (bucket.lanes, plan), (np.asarray(tolerance),)))

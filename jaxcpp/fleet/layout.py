@@ -62,9 +62,9 @@ def _flat(part: Solved) -> dict[str, np.ndarray]:
     columns["efficiency_gap"] = contract.certificate.efficiency_gap
     columns["price_error"] = contract.certificate.price_error
     columns["jit_total"], columns["order_total"] = contract.jit.sum(axis=-1), contract.ordered
-    left, lost_sale_cost = np.asarray(part.quo.unmet), part.bucket.lanes.retailer[:, 3]
+    left, lost_sale_cost = part.unmet, part.bucket.lanes.retailer[:, 3]
     unserved = np.isinf(lost_sale_cost) & (left > ROUNDING)
-    columns["jit_unmet"] = np.where(unserved, left * part.prepared.terms.volume, 0.0)
+    columns["jit_unmet"] = np.where(unserved, left * part.volume, 0.0)
     return {name: np.asarray(values) for name, values in columns.items()}
 
 
@@ -114,7 +114,7 @@ def _contract_columns(
 def _plan_rows(fleet: Fleet, part: Solved) -> dict[str, Any]:
     """A bucket's plan, one row a contract, inbound node and week with any units."""
     shape = (len(part.bucket.contract), part.bucket.shape.inbound, fleet.weeks)
-    least = DUST * np.asarray(part.prepared.terms.volume)[:, None, None]
+    least = DUST * part.volume[:, None, None]
     units = [np.asarray(plan).reshape(shape) for plan in (part.contract.jit, part.contract.issued)]
     jit, plan = (np.where(amount > least, amount, 0.0) for amount in units)
     lane, node, week = np.nonzero((jit > 0.0) | (plan > 0.0))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -173,6 +175,30 @@ ONE_ORDER: dict[str, bool | str] = {"xla_cpu_experimental_ynn_fusion_type": ""}
 its own (YNNPACK): how many lanes are solved together would then reach the last bits of every answer."""
 
 
+class _Clock:
+    """Counts the seconds in which at least one thread is inside."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._inside, self._since, self._lock = 0, 0.0, threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._since = self._since if self._inside else time.perf_counter()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self.seconds += time.perf_counter() - self._since
+
+
+def _at_once() -> int:
+    """Programs that may run at the same time: one a core; on any other device, one."""
+    return len(os.sched_getaffinity(0)) if jax.default_backend() == "cpu" else 1
+
+
 class Programs:
     """The steps, vectorized over lanes and compiled once for each shape of their arguments."""
 
@@ -180,8 +206,9 @@ class Programs:
         self._known: dict[Any, Any] = {}
         self._busy: dict[Any, threading.Lock] = {}
         self._lock = threading.Lock()
-        # Two batches at once in one process can wait for each other's XLA worker threads for ever.
-        self._device = threading.Lock()
+        # Two batched LAPACK calls at once can wait for each other's XLA worker threads for ever.
+        self._lapack = threading.Lock()
+        self._clock = _Clock()
         self.compiled = 0  # programs compiled so far
         self.seconds: defaultdict[str, float] = defaultdict(float)  # on the device, by step
         self.calls: Counter[str] = Counter()
@@ -194,8 +221,8 @@ class Programs:
         with busy:  # two threads with the same shapes compile one program
             if key not in self._known:
                 self._known[key] = self._compile(step, args, static)
-        program = self._known[key]
-        with self._device:
+        program, alone = self._known[key]
+        with self._lapack if alone else nullcontext(), self._device, self._clock:
             begun = time.perf_counter()
             answer = jax.block_until_ready(program(*args))
             answer = answer if store.away() else store.fetch(answer)
@@ -203,19 +230,24 @@ class Programs:
             self.calls[step] += 1
         return answer
 
+    @functools.cached_property
+    def _device(self) -> threading.BoundedSemaphore:
+        return threading.BoundedSemaphore(_at_once())  # not before JAX is told what to run on
+
     @property
     def running(self) -> float:
-        """Seconds on the device so far."""
-        return sum(self.seconds.values())
+        """Seconds so far in which a program ran."""
+        return self._clock.seconds
 
-    def _compile(self, step: str, args: tuple[Any, ...], static: tuple[Any, ...]) -> Any:
+    def _compile(self, step: str, args: tuple[Any, ...], static: tuple[Any, ...]) -> tuple[Any, bool]:
+        """A program, and whether it calls LAPACK."""
         function, axes = STEPS[step]
         batched = jax.vmap(partial(function, *static), in_axes=axes)
         shares = _shared_out(batched, axes) if len(store.devices()) > 1 else batched
         program = jax.jit(shares).lower(*args).compile(compiler_options=_options())
         with self._lock:
             self.compiled += 1
-        return program
+        return program, "lapack" in (program.as_text() or "")
 
 
 def _shared_out(batched: Callable[..., Any], axes: tuple[int | None, ...]) -> Callable[..., Any]:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
 
-from jaxcpp.fleet.batch import OnLanes, Solved, solve_bucket
+from jaxcpp.fleet.batch import OnLanes, Solved
 from jaxcpp.fleet.contracts import contracts
 from jaxcpp.fleet.data import Fleet
 from jaxcpp.fleet.layout import lay_out
 from jaxcpp.fleet.pack import Bucket, Packer
+from jaxcpp.fleet.parts import solve_in_parts, workers
 from jaxcpp.fleet.programs import PROGRAMS
 from jaxcpp.fleet.results import Run
 from jaxcpp.fleet.settings import OnProgress, Progress, Settings
 from jaxcpp.fleet.whole import check_whole
-
-MOST_WORKERS = 8
-"""Threads: one runs, the others compile; there are never many more buckets."""
 
 
 def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None = None) -> Run:
@@ -51,14 +48,9 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
     return run
 
 
-def _workers() -> int:
-    # One batch runs at a time; the other threads compile what comes next.
-    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
-
-
 def _solve_all(buckets: list[Bucket], settings: Settings, report: OnLanes) -> list[Solved]:
-    with ThreadPoolExecutor(_workers()) as pool:
-        return list(pool.map(lambda bucket: solve_bucket(bucket, settings, report), buckets))
+    with ThreadPoolExecutor(workers()) as pool:
+        return list(pool.map(lambda bucket: solve_in_parts(bucket, settings, report), buckets))
 
 
 def _reporter(total: int, on_progress: OnProgress | None) -> OnLanes:

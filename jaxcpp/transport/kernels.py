@@ -1,8 +1,9 @@
 """The one door to the native kernels: who may pass, and what goes through it.
 
-The kernels search for a price much faster than XLA's batches do on a CPU, because they can skip
-what carries nothing. They are not trusted: every plan that comes of their price is rounded and
-certified by the same code as one of `path.follow`, which serves wherever the door is shut.
+The kernels search for a price much faster than XLA's batches do, because they can skip what carries
+nothing, and because no contract waits for another. They are not trusted: every plan that comes of their
+price is rounded and certified by the same code as one of `path.follow`, which serves wherever the door
+is shut.
 """
 
 from __future__ import annotations
@@ -31,11 +32,17 @@ def shut() -> str:
         return f"{SWITCH} is off"
     if importlib.util.find_spec("jaxcpp_kernels") is None:
         return "the package jaxcpp_kernels is not installed"
-    if jax.default_backend() != "cpu":
-        return f"they run on a CPU, and this is {jax.default_backend()}"
     import jaxcpp_kernels
 
-    return jaxcpp_kernels.why_not()
+    return jaxcpp_kernels.why_not() or jaxcpp_kernels.why_not(platform())
+
+
+def platform() -> str:
+    """The platform of JAX's default devices; of the two kinds of "gpu", which one."""
+    backend = jax.default_backend()
+    if backend != "gpu":
+        return backend
+    return "rocm" if "rocm" in jax.devices()[0].client.platform_version.lower() else "cuda"
 
 
 def usable(like: Any) -> bool:

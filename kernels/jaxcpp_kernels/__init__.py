@@ -1,9 +1,9 @@
 """Native kernels for jaxcpp, called inside `jax.jit` through XLA's foreign function interface.
 
-Optional: where no library was built, `available()` is False, `why_not()` says why, and jaxcpp takes
-its pure-JAX path. Everything here has a twin there with the same meaning; the kernels only look for
-prices, what a price is worth is certified in JAX. Nothing here imports jaxcpp, and importing this
-does not import JAX.
+For the CPU, and for CUDA devices where there was a CUDA compiler. Optional: where no library was built,
+`available()` is False, `why_not()` says why, and jaxcpp takes its pure-JAX path. Everything here has a
+twin there with the same meaning; the kernels only look for prices, what a price is worth is certified in
+JAX. Nothing here imports jaxcpp, and importing this does not import JAX.
 """
 
 from __future__ import annotations

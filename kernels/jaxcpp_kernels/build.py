@@ -1,8 +1,9 @@
 """Compile the native kernels in place: `python -m jaxcpp_kernels.build`; installation does the same.
 
 Needs a C++17 compiler (the environment variable CXX, else g++, clang++ or c++) and the headers that
-come with jaxlib. Nothing here imports JAX. A failure is written to a file that
-`jaxcpp_kernels.why_not()` reads.
+come with jaxlib. Where there is a CUDA compiler as well (the environment variable NVCC, else nvcc on the
+path or in /usr/local/cuda), the CUDA kernels go into a library of their own. Nothing here imports JAX. A
+failure is written to a file that `jaxcpp_kernels.why_not()` reads.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import hashlib
 import importlib.util
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,7 +26,12 @@ HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "src"
 LIBRARY = HERE / "libjaxcpp_kernels.so"
 REASON = HERE / "build_status.txt"
+CUDA_LIBRARY = HERE / "libjaxcpp_kernels_cuda.so"
+CUDA_REASON = HERE / "build_status_cuda.txt"
+CUDA_REPORT = HERE / "build_report_cuda.txt"
+"""What a thread of each CUDA kernel takes of its processor: registers, and bytes that found no room there."""
 COMPILERS = ("g++", "clang++", "c++")
+CUDA_COMPILERS = ("nvcc", "/usr/local/cuda/bin/nvcc")
 PATIENCE = 300.0  # seconds for one compilation
 
 # No -march=native: a copy of the core for each level, chosen at run time. No -ffast-math: the
@@ -33,9 +41,17 @@ CORE = ("-fno-exceptions", "-fno-rtti")
 LEVELS = {"v1": (), "v3": ("-march=x86-64-v3",), "v4": ("-march=x86-64-v4",)}
 """Copies of the core, by x86-64 level; other processors get the first alone."""
 
+CUDA = ("-std=c++17", "-O3", "-Xcompiler", "-fPIC,-fvisibility=hidden", "--threads", "0")
+DEVICES = (
+    "-gencode=arch=compute_80,code=sm_80",
+    "-gencode=arch=compute_90,code=sm_90",
+    "-gencode=arch=compute_90,code=compute_90",
+)
+"""Machine code for two generations of devices, and what later ones translate for themselves."""
+
 
 class BuildError(Exception):
-    """Why there are no native kernels, in one sentence."""
+    """Why there are no native kernels, of one kind or at all, in one sentence."""
 
 
 def fingerprint() -> str:
@@ -58,6 +74,18 @@ def compiler() -> list[str]:
         if shutil.which(name) is not None:
             return [name]
     raise BuildError(f"no C++ compiler was found ({', '.join(COMPILERS)})")
+
+
+def cuda_compiler() -> str:
+    """The CUDA compiler. Raises BuildError where there is none."""
+    chosen = os.environ.get("NVCC")
+    for name in (chosen,) if chosen else CUDA_COMPILERS:
+        found = shutil.which(name)
+        if found is not None:
+            return found
+    if chosen:
+        raise BuildError(f"the CUDA compiler that NVCC names, {chosen}, was not found")
+    raise BuildError("no CUDA compiler was found (nvcc)")
 
 
 def headers() -> Path:
@@ -107,14 +135,62 @@ def build(library: Path = LIBRARY) -> Path:
     return library
 
 
-def build_or_explain(library: Path = LIBRARY) -> bool:
-    """`build`, with the reason of a failure written down instead of raised."""
-    REASON.unlink(missing_ok=True)
+def build_cuda(library: Path = CUDA_LIBRARY) -> Path:
+    """Compile and link the CUDA kernels, as `build` does the others; what they take goes to CUDA_REPORT.
+
+    CUDA's runtime is linked in: the library needs the driver alone. Raises BuildError.
+    """
+    command, include = cuda_compiler(), headers()
+    flags = [*CUDA, f'-DJAXCPP_FINGERPRINT="{fingerprint()}"', "-isystem", str(include)]
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        out = Path(folder)
+        kernels, door = out / "cuda.o", out / "cuda_ffi.o"
+        report = _run(
+            [command, *flags, *DEVICES, "-Xptxas", "-v", "-c", str(SOURCES / "cuda.cu"), "-o", str(kernels)]
+        )
+        _run([command, *flags, "-c", str(SOURCES / "cuda_ffi.cpp"), "-o", str(door)])
+        linked = out / library.name
+        _run([command, "-shared", "-cudart", "static", *DEVICES, "-o", str(linked), str(kernels), str(door)])
+        linked.replace(library)
+    (library.parent / CUDA_REPORT.name).write_text("".join(f"{line}\n" for line in _resources(report)))
+    return library
+
+
+def _resources(report: str) -> list[str]:
+    """Each kernel's registers and spills, from what the assembler says."""
+    lines, name = [], ""
+    spilled = "0"
+    for line in report.splitlines():
+        if found := re.search(r"follow\w*?ILi(\d)\w*?E(\d)E.*'(sm_\d+)'", line):
+            name = f"{found[3]}: {found[1]} nodes a thread, memory {found[2]}"
+        elif found := re.search(r"(\d+) bytes spill stores", line):
+            spilled = found[1]
+        elif name and (found := re.search(r"Used (\d+) registers", line)):
+            lines.append(f"{name}: {found[1]} registers, {spilled} bytes spilled")
+            name = ""
+    return lines
+
+
+def build_or_explain() -> bool:
+    """Build all that can be, the reasons of failures written down instead of raised.
+
+    The answer is whether the kernels for the processor are there; without them there are no others.
+    """
+    if not _explained(build, LIBRARY, REASON):
+        CUDA_LIBRARY.unlink(missing_ok=True)
+        CUDA_REASON.unlink(missing_ok=True)
+        return False
+    _explained(build_cuda, CUDA_LIBRARY, CUDA_REASON)
+    return True
+
+
+def _explained(make: Callable[[Path], object], library: Path, reason: Path) -> bool:
+    reason.unlink(missing_ok=True)
     try:
-        build(library)
+        make(library)
     except BuildError as error:
         library.unlink(missing_ok=True)
-        REASON.write_text(f"{error}\n")
+        reason.write_text(f"{error}\n")
         return False
     return True
 
@@ -134,7 +210,7 @@ def _compile(command: list[str], flags: list[str], source: str, target: Path) ->
     return target
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -142,6 +218,7 @@ def _run(command: list[str]) -> None:
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
         raise BuildError(f"{command[0]} failed: {lines[0].strip() if lines else f'status {done.returncode}'}")
+    return done.stderr
 
 
 def main() -> int:

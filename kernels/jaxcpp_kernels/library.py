@@ -1,26 +1,48 @@
-"""The compiled library: is it there, is it the right one, and its doors to XLA."""
+"""The compiled libraries: are they there, are they the right ones, and their doors to XLA."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
+from pathlib import Path
+from typing import NamedTuple
 
 TARGET = "jaxcpp_follow"
-"""Name under which XLA knows the kernel."""
+"""Name under which XLA knows the kernel, on every platform."""
+
+
+class _Library(NamedTuple):
+    """One library's files and symbols."""
+
+    path: Path
+    reason: Path  # why it was not built, where it was not
+    fingerprint: str
+    door: str
+
+
+def _library(platform: str) -> _Library:
+    from jaxcpp_kernels import build  # not at the top: `python -m jaxcpp_kernels.build` runs that file itself
+
+    if platform == "cuda":
+        return _Library(
+            build.CUDA_LIBRARY, build.CUDA_REASON, "jaxcpp_cuda_fingerprint", "jaxcpp_follow_cuda"
+        )
+    return _Library(build.LIBRARY, build.REASON, "jaxcpp_fingerprint", "jaxcpp_follow")
 
 
 @functools.cache
-def _open() -> ctypes.CDLL | str:
-    """The library, or why there is none, in one sentence."""
-    from jaxcpp_kernels import build  # not at the top: `python -m jaxcpp_kernels.build` runs that file itself
+def _open(platform: str = "cpu") -> ctypes.CDLL | str:
+    """A platform's library, or why there is none, in one sentence."""
+    from jaxcpp_kernels import build
 
-    if not build.LIBRARY.is_file():
-        if build.REASON.is_file():
-            return build.REASON.read_text().strip()
+    files = _library(platform)
+    if not files.path.is_file():
+        if files.reason.is_file():
+            return files.reason.read_text().strip()
         return "it was not built; python -m jaxcpp_kernels.build does that"
     try:
-        library = ctypes.CDLL(str(build.LIBRARY))
-        made_from = library.jaxcpp_fingerprint
+        library = ctypes.CDLL(str(files.path))
+        made_from = getattr(library, files.fingerprint)
     except (OSError, AttributeError) as error:
         return f"the library cannot be loaded: {error}"
     made_from.restype = ctypes.c_char_p
@@ -29,22 +51,28 @@ def _open() -> ctypes.CDLL | str:
     return library
 
 
-def available() -> bool:
-    """Whether the kernels can be called here."""
-    return why_not() == ""
+def available(platform: str = "cpu") -> bool:
+    """Whether the kernels can be called on `platform`, "cpu" or "cuda"."""
+    return why_not(platform) == ""
 
 
-def why_not() -> str:
-    """Why the kernels cannot be called, in one sentence; empty where they can."""
-    opened = _open()
-    return opened if isinstance(opened, str) else _register(opened)
+def why_not(platform: str = "cpu") -> str:
+    """Why the kernels cannot be called on `platform`, in one sentence; empty where they can."""
+    if platform not in ("cpu", "cuda"):
+        return f"there are none for {platform}"
+    opened = _open(platform)
+    return opened if isinstance(opened, str) else _register(platform, opened)
 
 
 def register() -> None:
-    """Make the kernels known to XLA, on CPU. Raises RuntimeError where they are not available."""
+    """Make the kernels known to XLA, on every platform they were built for.
+
+    Raises RuntimeError where they are not available on a CPU: no others are built then.
+    """
     reason = why_not()
     if reason:
         raise RuntimeError(f"native kernels: {reason}")
+    why_not("cuda")
 
 
 def instruction_set() -> str:
@@ -56,11 +84,12 @@ def instruction_set() -> str:
 
 
 @functools.cache
-def _register(library: ctypes.CDLL) -> str:
+def _register(platform: str, library: ctypes.CDLL) -> str:
     import jax
 
+    door = jax.ffi.pycapsule(getattr(library, _library(platform).door))
     try:
-        jax.ffi.register_ffi_target(TARGET, jax.ffi.pycapsule(library.jaxcpp_follow), platform="cpu")
+        jax.ffi.register_ffi_target(TARGET, door, platform="CUDA" if platform == "cuda" else "cpu")
     except Exception as error:  # noqa: BLE001  (whatever this jaxlib has against the library)
         return f"this jaxlib does not take the library: {error}"
     return ""

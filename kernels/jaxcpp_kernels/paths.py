@@ -4,7 +4,8 @@ The twins are `jaxcpp.transport.path.follow` on `jaxcpp.consensus.newton.evaluat
 `jaxcpp.transport.living.evaluate`. Shapes are of one problem; leading dimensions, or `jax.vmap`, make
 a batch, shared out over threads one problem each. The number of threads is the number of cores the
 process may use, `threads` where that is given, and never more than the environment variable
-JAXCPP_KERNEL_THREADS; results do not depend on it.
+JAXCPP_KERNEL_THREADS; results do not depend on it. On a CUDA device a batch is one launch, a block of
+threads to a problem; prices there differ from a processor's by rounding, and are worth the same.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def solve_path(
     `max_rounds`; 0 leaves a problem as it is. A problem that holds numbers nobody can solve (nan,
     negative mass) comes back at its start, not done.
 
-    Raises RuntimeError where the kernels are not available, ValueError for shapes that do not fit,
+    Raises RuntimeError where the kernels are not available on the CPU, ValueError for shapes that do not fit,
     TypeError for anything but float64.
     """
     return _follow(retailer, supplier, None, start, epsilon, tolerance, strict, max_rounds, threads)

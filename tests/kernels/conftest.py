@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,13 @@ native = pytest.importorskip("jaxcpp_kernels", reason="the package jaxcpp_kernel
 
 HERE = Path(__file__).resolve().parent
 NEED_NO_LIBRARY = {"test_build.py", "test_sanitizers.py"}
+OTHER = "JAXCPP_TEST_KERNELS"
+"""Environment variable: a library to test in place of the one built, as test_emulated.py does."""
+
+if OTHER in os.environ:
+    from jaxcpp_kernels import build
+
+    build.LIBRARY = Path(os.environ[OTHER])
 
 
 def pytest_collection_modifyitems(items):

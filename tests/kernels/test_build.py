@@ -16,13 +16,15 @@ from jaxcpp_kernels import build, library
 
 PACKAGE = Path(native.__file__).parent
 ROOT = Path(__file__).resolve().parents[2]
+NOT_SOURCES = ("*.so", "__pycache__", build.REASON.name, build.CUDA_REASON.name)
+NO_NVCC = "no-such-nvcc"
 
 
 @pytest.fixture
 def copy(tmp_path):
     """The package on its own, as it is before it is built."""
     folder = tmp_path / "jaxcpp_kernels"
-    shutil.copytree(PACKAGE, folder, ignore=shutil.ignore_patterns("*.so", "__pycache__", build.REASON.name))
+    shutil.copytree(PACKAGE, folder, ignore=shutil.ignore_patterns(*NOT_SOURCES))
     return folder
 
 
@@ -36,9 +38,10 @@ def python(folder: Path, code: str, **environment: str) -> subprocess.CompletedP
 
 
 def builds(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Build this copy, without the CUDA kernels unless it is told of their compiler."""
     return subprocess.run(
         [sys.executable, "-m", "jaxcpp_kernels.build"],
-        env={**os.environ, "PYTHONPATH": str(folder.parent), **environment},
+        env={**os.environ, "PYTHONPATH": str(folder.parent), "NVCC": NO_NVCC, **environment},
         capture_output=True, text=True, check=False, timeout=500,
     )  # fmt: skip
 
@@ -76,6 +79,8 @@ def test_built_in_place_and_out_of_date(copy):
         pytest.skip(str(error))
     assert builds(copy).returncode == 0
     assert python(copy, ASK).stdout.splitlines() == ["True", ""]
+    done = python(copy, "import jaxcpp_kernels as native; print(native.why_not('cuda'))")
+    assert done.stdout.strip() == f"the CUDA compiler that NVCC names, {NO_NVCC}, was not found"
     (copy / "src" / "path.h").write_text("// changed since\n")
     assert "other sources" in python(copy, ASK).stdout
 
@@ -93,6 +98,24 @@ def test_a_compiler_that_knows_no_levels(copy, tmp_path):
     assert builds(copy, CXX=str(old)).returncode == 0
     done = python(copy, "from jaxcpp_kernels import library; print(library.instruction_set())")
     assert done.stdout.strip() == "x86-64-v1"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_cuda_kernels_compile(copy):
+    """And need no CUDA on the machine but the driver: it loads, and is made from these sources."""
+    try:
+        compiler = build.cuda_compiler()
+    except build.BuildError as error:
+        pytest.skip(str(error))
+    assert builds(copy, NVCC=compiler).returncode == 0
+    done = python(copy, "import jaxcpp_kernels as native; print(native.why_not('cuda'))")
+    assert done.stdout.strip() == "", done.stdout
+    assert not (copy / build.CUDA_REASON.name).exists()
+
+
+def test_no_kernels_for_other_platforms():
+    assert native.why_not("tpu") == "there are none for tpu"
 
 
 def test_a_spoiled_library(copy):
@@ -136,12 +159,12 @@ def test_a_wheel_is_built_either_way(compiler, tmp_path):
     """The build hook, on a copy of the sources, with the tools of this environment."""
     pytest.importorskip("hatchling")
     tree = tmp_path / "tree"
-    ignored = shutil.ignore_patterns("*.so", "__pycache__", build.REASON.name)
+    ignored = shutil.ignore_patterns(*NOT_SOURCES)
     for name in ("jaxcpp", "kernels", "examples"):
         shutil.copytree(ROOT / name, tree / name, ignore=ignored)
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree / name)
-    environment = {**os.environ, **({"CXX": compiler} if compiler else {})}
+    environment = {**os.environ, "NVCC": NO_NVCC, **({"CXX": compiler} if compiler else {})}
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=tree, env=environment, check=True, capture_output=True, timeout=800)
     (wheel,) = tmp_path.glob("*.whl")

@@ -79,3 +79,31 @@ def test_random_problems_and_garbage(flags, levels, tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr[-4000:]
     assert f"{BATCHES} batches" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize(
+    ("flags", "threads", "lanes", "batches"),
+    [(ADDRESS, 1, 1, 2000), (THREAD, 8, 4, 40), (THREAD, 4, 4, 40)],
+    ids=["address and undefined", "two warps of threads", "one warp of threads"],
+)
+def test_the_cuda_core_on_the_processor(flags, threads, lanes, batches, tmp_path):
+    """Every read of what another thread wrote must lie behind a synchronization."""
+    try:
+        command = build.compiler()
+    except build.BuildError as error:
+        pytest.skip(str(error))
+    empty = tmp_path / "empty.cpp"
+    empty.write_text(EMPTY)
+    if isinstance(compile_with(command, flags, tmp_path, [empty]), str):
+        pytest.skip(f"{command[0]} has no {flags[0]}")
+    block = [f"-DJAXCPP_BLOCK_THREADS={threads}", f"-DJAXCPP_BLOCK_LANES={lanes}", "-I", str(build.SOURCES)]
+    sources = [HERE / "emulated.cpp", HERE / "driver.cpp"]
+    program = compile_with(command, (*flags, *block), tmp_path, sources)
+    assert isinstance(program, Path), program
+    done = subprocess.run(
+        [str(program), "1", str(batches)], capture_output=True, text=True, check=False, timeout=900
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+    assert f"{batches} batches" in done.stdout

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "scalar.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #define JAXCPP_GAP 64
@@ -19,11 +21,12 @@ constexpr size_t kAlign = 64;
 struct Arena {
   char* base;
   size_t used;
+  size_t align = kAlign;
 
   template <typename T>
-  T* take(size_t count) {
+  JAXCPP_DEVICE T* take(size_t count) {
     const size_t at = used;
-    used += (count * sizeof(T) + JAXCPP_GAP + kAlign - 1) / kAlign * kAlign;
+    used += (count * sizeof(T) + JAXCPP_GAP + align - 1) / align * align;
     if (!base) return nullptr;
 #if defined(__SANITIZE_ADDRESS__)
     __asan_unpoison_memory_region(base + at, count * sizeof(T));

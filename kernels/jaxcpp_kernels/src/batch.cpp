@@ -12,6 +12,8 @@
 #include <sched.h>
 #endif
 
+#include "problem.h"
+
 namespace jaxcpp {
 namespace {
 
@@ -69,37 +71,8 @@ int64_t threads_for(int64_t asked, int64_t problems) {
   return count < 1 ? 1 : count;
 }
 
-template <typename T>
-const T* row(const T* array, int64_t index, int64_t length) {
-  return array ? array + index * length : nullptr;
-}
-
-SideView view(const Sides& sides, int64_t index, int64_t nodes) {
-  SideView one;
-  one.columns = sides.columns;
-  one.weeks = sides.weeks;
-  one.cost = row(sides.cost, index, nodes / sides.weeks * sides.columns);
-  one.time = row(sides.time, index, sides.weeks * sides.columns);
-  one.open = row(sides.open, index, nodes);
-  one.mass = row(sides.mass, index, sides.columns);
-  one.outside = row(sides.outside, index, sides.columns);
-  one.stock = row(sides.stock, index, nodes);
-  one.lost = row(sides.lost, index, sides.columns);
-  if (sides.unit_margin) one.unit_margin = sides.unit_margin[index];
-  return one;
-}
-
 void solve_one(const Batch& batch, int64_t index, void* scratch) {
-  Problem problem;
-  problem.nodes = batch.nodes;
-  problem.retailer = view(batch.retailer, index, batch.nodes);
-  problem.supplier = view(batch.supplier, index, batch.nodes);
-  problem.plan = row(batch.plan, index, batch.nodes);
-  problem.start = row(batch.start, index, batch.nodes);
-  problem.epsilon = batch.epsilon[index];
-  problem.strict = batch.strict[index];
-  problem.tolerance = batch.tolerance[index];
-  problem.max_rounds = batch.max_rounds[index];
+  const Problem problem = problem_at(batch, index);
   Result result;
   result.price = batch.price + index * batch.nodes;
   follow_path()(problem, scratch, &result);

@@ -12,12 +12,12 @@
 #pragma once
 
 #include "arena.h"
+#include "rules.h"
 #include "simd.h"
 
 namespace {
 
-constexpr int kBlock = 16;              // rows eliminated together; a multiple of kFloats
-constexpr double kLeastPivot = 1e-36;   // near the smallest float
+constexpr int kBlock = 16;  // rows eliminated together; a multiple of kFloats
 
 struct Dense {
   int n, stride;    // stride > n: column n is the ground

@@ -5,8 +5,6 @@
 
 namespace {
 
-inline bool finite(double value) { return value - value == 0.0; }
-
 // Numbers a side may hold; anything else is for nobody to solve. (Of costs, no number counts as a
 // missing lane, and the infinitely cheap lane ends the path at its first round.)
 inline bool sound(const SideView& view, int64_t nodes) {

@@ -16,30 +16,6 @@ struct Path {
   unsigned char* used;
 };
 
-// Where the path stands, beside `price` (last accepted) and `trial` (next to look at).
-struct Progress {
-  double epsilon, trial_epsilon;
-  double value;   // at `price`
-  double rise;    // of the value that the Newton part of the move promises, to first order
-  double radius;  // most a node moves of its own in a Newton step, in epsilon
-  bool moved;     // is there an accepted point to compare with
-  bool clipped;   // would a node have moved more
-  int rejected;   // in a row
-};
-
-constexpr double kShrink = 0.5;        // epsilon from one stage to the next
-constexpr double kLeaveStage = 0.2;    // imbalance (mass 1) below which a stage may be left
-constexpr double kClip = 2.0;          // most a node moves of its own, in epsilon, until more has proved good
-constexpr double kSettled = 1e-4;      // rise that a step promises, in epsilon, below which its length is no matter
-constexpr double kArmijo = 1e-4;
-constexpr double kCut = 0.25;          // of a move that was rejected
-constexpr double kRepairPrice = 3.0;   // what moving one unit of imbalance is expected to cost
-constexpr double kEnough = 0.8;        // of the target: proven to this, epsilon need not fall
-constexpr double kAim = 0.5;           // of the target: what the last epsilon is chosen for
-constexpr double kLeastSpend = 1e-6;   // what the tolerance is relative to, at least
-constexpr double kPrecision = 0x1p-52;
-constexpr int kStalled = 8;            // rejections in a row after which rounding error is all that is left
-
 inline void lay_out(Path* self, Arena* arena, int64_t nodes, int64_t retailer_columns, int64_t supplier_columns) {
   lay_out(&self->retailer, arena, retailer_columns, nodes);
   lay_out(&self->supplier, arena, supplier_columns, nodes);
@@ -92,27 +68,13 @@ inline double direct(Path* self, double epsilon, double longest) {
   return solve(&self->slope, self->step, self->tangent, longest);
 }
 
-// A rejected move, price and epsilon alike, is cut.
+// A rejected move is cut.
 inline void cut(Path* self, Progress* at) {
   for (int i = 0; i < self->n; ++i) {
     self->move[i] *= kCut;
     self->trial[i] = self->price[i] + self->move[i];
   }
-  at->trial_epsilon = at->epsilon + kCut * (at->trial_epsilon - at->epsilon);
-  at->rise *= kCut;
-  at->radius = most(kClip, kCut * at->radius);
-}
-
-// Clipped steps that rise as promised may be longer: a part of the network that hardly trades with
-// the rest moves as one, and has far to go.
-inline void adapt_radius(double value, Progress* at) {
-  const double kept = (value - at->value) / at->rise;
-  if (!at->clipped)
-    at->radius = kClip;
-  else if (kept > 0.7)
-    at->radius *= 2.0;
-  else if (kept < 0.3)
-    at->radius = most(kClip, 0.5 * at->radius);
+  cut(at);
 }
 
 // One more Newton step, not looked at: so near the end it squares the imbalance.
@@ -131,19 +93,13 @@ inline bool advance(Path* self, const Problem& problem, Progress* at, Result* re
   const Totals seen = look(self, at->trial_epsilon, &imbalance);
   ++result->rounds;
   if (!finite(seen.value) && !at->moved) return false;
-  // A rise below rounding error must not be mistaken for a fall. Lowering epsilon alone raises the value.
-  const double noise = 8.0 * kPrecision * (1.0 + __builtin_fabs(at->value));
-  if (at->moved && !(seen.value >= at->value + kArmijo * at->rise - noise)) {
+  if (at->moved && !rises(*at, seen.value)) {
     cut(self, at);
-    result->done = ++at->rejected >= kStalled;
+    result->done = at->rejected >= kStalled;
     return !result->done;
   }
-  if (at->moved) adapt_radius(seen.value, at);
   memcpy(self->price, self->trial, sizeof(double) * self->stride);
-  at->epsilon = at->trial_epsilon;
-  at->value = seen.value;
-  at->rejected = 0;
-  at->moved = true;
+  accept(seen.value, at);
   const double proven = seen.value + seen.bias - seen.bound;
   const double target = problem.strict * problem.tolerance * most(seen.spend, kLeastSpend);
   const double gap = proven + kRepairPrice * imbalance;
@@ -162,12 +118,7 @@ inline bool advance(Path* self, const Problem& problem, Progress* at, Result* re
     at->rise += self->gradient[i] * self->step[i];
   }
   if (!finite(sum)) return false;
-  at->clipped = longest > limit;
-  const bool enough = proven <= kEnough * target || at->epsilon <= 64.0 * kPrecision;
-  const bool near = longest <= kClip * at->epsilon || at->rise <= kSettled * at->epsilon;
-  const bool lower = !enough && imbalance < kLeaveStage && near;
-  // The bias, nearly all of what is proven, falls with epsilon: go no further than needed.
-  at->trial_epsilon = lower ? at->epsilon * most(kShrink, kAim * target / proven) : at->epsilon;
+  const bool lower = lower_epsilon(proven, target, imbalance, longest, at);
   for (int i = 0; i < n; ++i) {
     self->move[i] = self->step[i] + (at->trial_epsilon - at->epsilon) * self->tangent[i];
     self->trial[i] = self->price[i] + self->move[i];
@@ -180,12 +131,7 @@ inline bool advance(Path* self, const Problem& problem, Progress* at, Result* re
 }
 
 inline void follow(Path* self, const Problem& problem, Result* result) {
-  Progress at;
-  at.epsilon = at.trial_epsilon = problem.epsilon;
-  at.value = at.rise = 0.0;
-  at.radius = kClip;
-  at.moved = at.clipped = false;
-  at.rejected = 0;
+  Progress at = begin_at(problem.epsilon);
   while (result->rounds < problem.max_rounds && advance(self, problem, &at, result)) {
   }
   result->epsilon = at.epsilon;

@@ -8,6 +8,7 @@
 
 #include "core.h"
 #include "laplacian.h"
+#include "rules.h"
 
 namespace {
 
@@ -16,16 +17,7 @@ using namespace jaxcpp;
 constexpr double kReach = 32.0;     // in epsilon: exp(-32) is 1e-14
 constexpr double kSlack = 12.0;     // in epsilon: what a list holds beyond reach
 constexpr int kSparser = 3;         // a column is listed when its list is this much shorter than the column
-constexpr double kMissing = 1e300;  // cost of a missing lane
 constexpr double kFloorExponent = -1000.0;
-
-// Of the units through a node: decides along directions in which the dual is flat, where the imbalance
-// is known only to rounding error.
-constexpr double kRidge = 3.6e-15;
-
-struct Totals {
-  double value, bias, bound, spend;
-};
 
 struct Side {
   bool present;

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "scalar.h"
+
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -106,9 +108,6 @@ JAXCPP_INLINE uint32_t mask_of(Ints compared) {
   return mask;
 #endif
 }
-
-inline double least(double a, double b) { return a < b ? a : b; }
-inline double most(double a, double b) { return a > b ? a : b; }
 
 // exp(x) for x <= 0, to 1 ulp; 0 below kFloor and where x is no number.
 // exp(r) = 1 + r + r^2 q(r), q the minimax polynomial on |r| <= log(2)/2 (error 1.3e-17).

@@ -1,0 +1,127 @@
+// The annealed path of one contract on a block of threads: path.h's twin, by the same rules.
+//
+// Every thread keeps the path's few scalars for itself, all the same, so that decisions need no
+// synchronization.
+#pragma once
+
+#include "block_answer.h"
+
+namespace {
+
+// One more Newton step, not looked at: so near the end it squares the imbalance.
+JAXCPP_BLOCK void finish(Block& block, Contract& c, double epsilon) {
+  const double longest = direct(block, c, epsilon, kClip * epsilon);
+  double sum[1] = {0.0};
+  for (int i = block.thread(); i < c.n; i += block.threads()) sum[0] += c.step[i];
+  block.sum(sum);
+  if (!finite(sum[0]) || longest > kClip * epsilon) return;
+  for (int i = block.thread(); i < c.n; i += block.threads()) c.price[i] += c.step[i];
+}
+
+// One round: look at the trial, accept or reject it, choose the next. False where there is no way on.
+template <int kPer>
+JAXCPP_BLOCK bool advance(Block& block, Contract& c, const Problem& problem, Progress* at, jaxcpp::Result* result) {
+  const bool living = problem.plan != nullptr;
+  double imbalance;
+  const Totals seen = look<kPer>(block, c, living, at->trial_epsilon, &imbalance);
+  ++result->rounds;
+  if (!finite(seen.value) && !at->moved) return false;
+  if (at->moved && !rises(*at, seen.value)) {
+    for (int i = block.thread(); i < c.n; i += block.threads()) {
+      c.move[i] *= kCut;
+      c.trial[i] = c.price[i] + c.move[i];
+    }
+    cut(at);
+    result->done = at->rejected >= kStalled;
+    return !result->done;
+  }
+  for (int i = block.thread(); i < c.n; i += block.threads()) c.price[i] = c.trial[i];
+  accept(seen.value, at);
+  const double proven = seen.value + seen.bias - seen.bound;
+  const double target = problem.strict * problem.tolerance * most(seen.spend, kLeastSpend);
+  const double gap = proven + kRepairPrice * imbalance;
+  result->gap = gap + kRepairPrice * c.stranded;
+  result->done = gap <= target;
+  if (result->done) {
+    finish(block, c, at->epsilon);
+    return false;
+  }
+  const double longest = direct(block, c, at->epsilon, at->radius * at->epsilon);
+  double sums[2] = {0.0, 0.0};
+  for (int i = block.thread(); i < c.n; i += block.threads()) {
+    sums[0] += c.step[i] + c.tangent[i];
+    sums[1] += c.gradient[i] * c.step[i];
+  }
+  block.sum(sums);
+  if (!finite(sums[0])) return false;
+  at->rise = sums[1];
+  lower_epsilon(proven, target, imbalance, longest, at);
+  for (int i = block.thread(); i < c.n; i += block.threads()) {
+    c.move[i] = c.step[i] + (at->trial_epsilon - at->epsilon) * c.tangent[i];
+    c.trial[i] = c.price[i] + c.move[i];
+  }
+  return true;
+}
+
+template <int kPer>
+JAXCPP_BLOCK void follow_one(Block& block, const Problem& problem, Contract& c, jaxcpp::Result* result) {
+  const int nodes = int(problem.nodes);
+  for (int i = block.thread(); i < nodes; i += block.threads()) result->price[i] = problem.start[i];
+  result->epsilon = problem.epsilon;
+  result->gap = __builtin_huge_val();
+  result->rounds = 0;
+  result->done = false;
+  if (problem.max_rounds <= 0 || !sound(block, problem)) return;
+  load(block, problem, c);
+  Progress at = begin_at(problem.epsilon);
+  while (result->rounds < problem.max_rounds && advance<kPer>(block, c, problem, &at, result)) {
+  }
+  result->epsilon = at.epsilon;
+  block.sync();
+  for (int i = block.thread(); i < c.n; i += block.threads()) result->price[c.node[i]] = c.price[i];
+}
+
+// Solve what the queue gives until it is empty: a slow contract holds up nobody but its block.
+template <int kPer>
+JAXCPP_BLOCK void work_off(Block& block, const Batch& batch, Contract& c, uint32_t* queue) {
+  for (;;) {
+    const int64_t index = block.next(queue);
+    if (index >= batch.problems) return;
+    jaxcpp::Result result;
+    result.price = batch.price + index * batch.nodes;
+    follow_one<kPer>(block, jaxcpp::problem_at(batch, index), c, &result);
+    if (block.thread() != 0) continue;
+    batch.out_epsilon[index] = result.epsilon;
+    batch.gap[index] = result.gap;
+    batch.rounds[index] = result.rounds;
+    batch.done[index] = result.done;
+  }
+}
+
+// How many nodes each thread of a warp looks after, outside option included, where they are few
+// enough for its registers; else 0.
+inline int nodes_per_lane(int64_t nodes) {
+  const int64_t padded = (nodes + kEdge) / kEdge * kEdge;
+  for (int per = 1; per <= 8; per *= 2)
+    if (padded <= int64_t(per) * kLanes) return per;
+  return 0;
+}
+
+// The extent of a batch; false where it is beyond all bounds.
+inline bool measure(const Batch& batch, Extent* extent) {
+  constexpr int64_t kMost = int64_t(1) << 28;  // lanes and tiles are counted in 32 bits
+  if (batch.problems >= int64_t(1) << 31 || batch.nodes >= kMostPlaces / 2) return false;
+  const Sides* const sides[] = {&batch.retailer, &batch.supplier};
+  for (int s = 0; s < 2; ++s) {
+    if (sides[s]->columns > kMost || sides[s]->weeks >= kMostWeeks) return false;
+    if ((sides[s]->columns + 1) * (batch.nodes + 1) > kMost) return false;
+    extent->columns[s] = int(sides[s]->columns);
+    extent->weeks[s] = int(sides[s]->weeks);
+    extent->places[s] = int(batch.nodes / sides[s]->weeks);
+  }
+  extent->nodes = int(batch.nodes);
+  extent->living = batch.plan != nullptr;
+  return true;
+}
+
+}  // namespace

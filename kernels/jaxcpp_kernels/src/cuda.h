@@ -1,0 +1,28 @@
+// Batches on a CUDA device.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "batch.h"
+
+namespace jaxcpp {
+
+// How a batch is run: what `plan_launch` found and `launch` needs.
+struct Launch {
+  const void* kernel = nullptr;
+  int blocks = 0, threads = 0;
+  size_t shared_bytes = 0;   // of each block
+  size_t scratch_bytes = 0;  // of all
+};
+
+// Are its problems small enough for what counts them?
+bool in_bounds(const Batch& batch);
+
+// Choose a kernel and its shape for the current device.
+cudaError_t plan_launch(const Batch& batch, Launch* out);
+
+// Start it; results are there when the stream has come past it. What comes out does not, for one
+// problem, depend on the others.
+cudaError_t launch(const Batch& batch, const Launch& how, void* scratch, cudaStream_t stream);
+
+}  // namespace jaxcpp

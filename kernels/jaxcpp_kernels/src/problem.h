@@ -1,0 +1,45 @@
+// One problem of a batch, as views of its arrays.
+#pragma once
+
+#include "batch.h"
+#include "scalar.h"
+
+namespace jaxcpp {
+namespace {
+
+template <typename T>
+JAXCPP_DEVICE const T* row(const T* array, int64_t index, int64_t length) {
+  return array ? array + index * length : nullptr;
+}
+
+JAXCPP_DEVICE SideView view(const Sides& sides, int64_t index, int64_t nodes) {
+  SideView one;
+  one.columns = sides.columns;
+  one.weeks = sides.weeks;
+  one.cost = row(sides.cost, index, nodes / sides.weeks * sides.columns);
+  one.time = row(sides.time, index, sides.weeks * sides.columns);
+  one.open = row(sides.open, index, nodes);
+  one.mass = row(sides.mass, index, sides.columns);
+  one.outside = row(sides.outside, index, sides.columns);
+  one.stock = row(sides.stock, index, nodes);
+  one.lost = row(sides.lost, index, sides.columns);
+  if (sides.unit_margin) one.unit_margin = sides.unit_margin[index];
+  return one;
+}
+
+JAXCPP_DEVICE Problem problem_at(const Batch& batch, int64_t index) {
+  Problem problem;
+  problem.nodes = batch.nodes;
+  problem.retailer = view(batch.retailer, index, batch.nodes);
+  problem.supplier = view(batch.supplier, index, batch.nodes);
+  problem.plan = row(batch.plan, index, batch.nodes);
+  problem.start = row(batch.start, index, batch.nodes);
+  problem.epsilon = batch.epsilon[index];
+  problem.strict = batch.strict[index];
+  problem.tolerance = batch.tolerance[index];
+  problem.max_rounds = batch.max_rounds[index];
+  return problem;
+}
+
+}  // namespace
+}  // namespace jaxcpp

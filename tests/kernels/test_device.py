@@ -1,0 +1,59 @@
+"""The CUDA kernels on a CUDA device, against the kernel on the CPU."""
+
+from __future__ import annotations
+
+import jax
+import jaxcpp_kernels as native
+import numpy as np
+import pytest
+
+from tests.kernels.instances import SHAPES, TOLERANCE, alike, contracts
+
+pytestmark = pytest.mark.skipif(
+    jax.default_backend() != "gpu" or not native.available("cuda"),
+    reason=native.why_not("cuda") or f"the CUDA kernels need a GPU, and this is {jax.default_backend()}",
+)
+
+LARGER = {
+    "two nodes a thread": {"places": 40, "columns": 60, "sources": 8},
+    "four nodes a thread": {"places": 100, "columns": 90, "sources": 20},
+    "eight nodes a thread": {"places": 40, "weeks": 6, "columns": 120, "sources": 24},
+    "more nodes than registers hold": {"places": 300, "columns": 80, "sources": 20},
+    "more nodes than shared memory holds": {"places": 500, "columns": 60, "sources": 20},
+}
+
+
+def search(sides, start, device, **settings):
+    """The path on one device."""
+    with jax.default_device(device):
+        call = native.solve_path if len(sides) == 2 else native.solve_living
+        found = call(*sides, *start, epsilon=0.05, tolerance=TOLERANCE, **settings)
+        return jax.tree.map(np.asarray, found)
+
+
+@pytest.mark.parametrize("name", [*SHAPES, *LARGER])
+def test_agrees_with_the_cpu_kernel(name):
+    ours, theirs, start = contracts(**{**SHAPES, **LARGER}[name])
+    found = [search((ours, theirs), (start,), jax.devices(kind)[0]) for kind in ("gpu", "cpu")]
+    alike(found[0], found[1], (ours, theirs))
+
+
+@pytest.mark.parametrize("name", ["small", "weeks", "holes", "stock", "four nodes a thread"])
+def test_living_agrees_with_the_cpu_kernel(name):
+    side, _, start = contracts(**{**SHAPES, **LARGER}[name])
+    plan = np.random.default_rng(5).dirichlet(np.full(start.shape[1], 2.0), len(start))
+    found = [search((side,), (plan, start), jax.devices(kind)[0]) for kind in ("gpu", "cpu")]
+    ended = found[1].done
+    both = [jax.tree.map(lambda leaf: leaf[ended], each) for each in found]
+    picked = native.Side(*(np.broadcast_to(leaf, (len(start), *np.shape(leaf)[1:]))[ended] for leaf in side))
+    alike(both[0], both[1], (picked,), plan[ended])
+
+
+def test_the_same_bits_alone_and_in_a_batch():
+    ours, theirs, start = contracts(**SHAPES["everything"], lanes=40)
+    device = jax.devices("gpu")[0]
+    whole = search((ours, theirs), (start,), device)
+    pick = lambda tree: jax.tree.map(lambda leaf: leaf[7:8] if np.ndim(leaf) else leaf, tree)  # noqa: E731
+    alone = search(pick((ours, theirs)), (start[7:8],), device)
+    for name, one, other in zip(native.Path._fields, alone, whole, strict=True):
+        np.testing.assert_array_equal(one[0], other[7], err_msg=name)
