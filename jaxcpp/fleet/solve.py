@@ -37,7 +37,7 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
         check_whole(fleet)
     packer = Packer(fleet, found, whole)
     buckets = packer.buckets()
-    report = _reporter(len(found), on_progress)
+    report = reporter(len(found), on_progress)
     packed = time.perf_counter()
     solved = _solve_all(buckets, settings, report)
     waited = time.perf_counter() - packed - (PROGRAMS.running - running)
@@ -53,7 +53,7 @@ def _solve_all(buckets: list[Bucket], settings: Settings, report: OnLanes) -> li
         return list(pool.map(lambda bucket: solve_in_parts(bucket, settings, report), buckets))
 
 
-def _reporter(total: int, on_progress: OnProgress | None) -> OnLanes:
+def reporter(total: int, on_progress: OnProgress | None) -> OnLanes:
     """Adds up what the buckets report, and passes it on."""
     lock = threading.Lock()
     state = Progress(total=total, done=0, certified=0, worst_gap=0.0)
