@@ -15,6 +15,7 @@ from jaxcpp.cli.check import check
 from jaxcpp.cli.example import example
 from jaxcpp.cli.info import info
 from jaxcpp.cli.plan import plan
+from jaxcpp.cli.roll import roll
 from jaxcpp.cli.status import Status
 
 HELP = """Coordinate a fleet of retailer-supplier contracts: plans, payments and certified bounds.
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (plan, check, example, info):
+for command in (plan, roll, check, example, info):
     app.command()(command)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-import equinox as eqx
 import numpy as np
 
 from jaxcpp.fleet.batch import OnLanes
@@ -17,7 +17,6 @@ from jaxcpp.fleet.solve import reporter
 from jaxcpp.fleet.week import Account, Planned, Transfer, Weeks, empty_state, next_price, value
 from jaxcpp.fleet.windows import Group, groups
 from jaxcpp.horizon.state import State
-from jaxcpp.mechanism.contract import Contract
 
 ARMS = ("plan", "jit")
 """The fleet as coordinated, and the same fleet on the same demand without coordination."""
@@ -32,7 +31,7 @@ class WeekDone:
 
     group: Group
     planned: Planned
-    contract: Contract
+    contract: Any  # a Contract with numpy leaves
     transfer: Transfer
     churn: Floats  # (lane,) units by which the plan of the same weeks moved since last week
     accounts: dict[str, Account]
@@ -68,15 +67,12 @@ class Roll:
         """The states before the first week, one entry a group."""
         return [{arm: empty_state(group) for arm in ARMS} for group in self.groups]
 
-    def week(
-        self, week: int, states: list[States], on_progress: OnProgress | None = None
-    ) -> list[WeekDone]:
+    def week(self, week: int, states: list[States], on_progress: OnProgress | None = None) -> list[WeekDone]:
         """One week of the whole fleet, from the states given, which are left as they are."""
         report = reporter(len(self.found), on_progress)
         first = week == self.settings.start
         return [
-            one_week(run, state, week, first, report)
-            for run, state in zip(self.runs, states, strict=True)
+            one_week(run, state, week, first, report) for run, state in zip(self.runs, states, strict=True)
         ]
 
     def all_weeks(
@@ -99,10 +95,8 @@ def one_week(run: Weeks, states: States, week: int, first: bool, report: OnLanes
     left, accounts = {}, {}
     left["plan"], accounts["plan"] = run.carry_out(planned, week, settings.commit)
     left["jit"], accounts["jit"] = run.carry_out(alone, week, 1)
-    left["plan"] = eqx.tree_at(lambda s: s.price, left["plan"], next_price(price, group.shape.weeks))
+    left["plan"] = replace(left["plan"], price=next_price(price, group))
     values = {arm: value(group, run.plan(left[arm], week + 1, False)) for arm in ARMS}
     moved = np.abs(planned.issued - states["plan"].record).reshape(len(price), -1, group.shape.weeks)
     churn = np.zeros(len(price)) if first else moved[:, :, :-1].sum(axis=(1, 2))
-    return WeekDone(
-        group, planned, contract, transfer, churn, accounts, values, left, alone.issued
-    )
+    return WeekDone(group, planned, contract, transfer, churn, accounts, values, left, alone.issued)

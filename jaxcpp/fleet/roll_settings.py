@@ -45,8 +45,9 @@ def check_weeks(settings: RollSettings, weeks: int) -> None:
     last = settings.start + settings.weeks
     if settings.start >= weeks or last > weeks:
         raise RollError(
-            f"orders in weeks {settings.start} to {last - 1} were asked for, and the demand table has weeks 0 "
-            f"to {weeks - 1}; take --weeks {max(weeks - settings.start, 1)} or fewer, or an earlier --start"
+            f"orders in weeks {settings.start} to {last - 1} were asked for, and the demand table has "
+            f"weeks 0 to {weeks - 1}; take --weeks {max(weeks - settings.start, 1)} or fewer, "
+            f"or an earlier --start"
         )
     if settings.forecast == "trailing" and settings.start == 0:
         raise RollError(

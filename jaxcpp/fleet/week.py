@@ -5,22 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import equinox as eqx
 import numpy as np
 
 from jaxcpp.fleet import store
+from jaxcpp.fleet import week_steps as _registered  # noqa: F401  (its steps join those of `programs`)
 from jaxcpp.fleet.batch import OnLanes, consensus, in_batches, lanes_per_batch, lanes_per_small_batch
 from jaxcpp.fleet.data import Floats
 from jaxcpp.fleet.pack import Lanes
 from jaxcpp.fleet.roll_settings import RollSettings
-from jaxcpp.fleet.week_steps import Opened
 from jaxcpp.fleet.windows import Group, Window, entries, forecast, put, take, window
 from jaxcpp.horizon.state import State
-from jaxcpp.mechanism.contract import Contract
-from jaxcpp.mechanism.status_quo import StatusQuo
+from jaxcpp.mechanism.status import NO_GAIN
 
 NEARER = 0.1
 """Of the tolerance of plans: how near to their cheapest a week's flows are. A transfer is a difference."""
+
+DUST = 1e-6
+"""Of a contract's volume: less than this cancelled is rounding."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Planned:
     window: Window
     state: State  # what is kept beyond the forecast is spare
     expected: Floats  # (lane, region, window) units
-    opened: Opened
-    quo: StatusQuo
+    opened: Any  # Opened and StatusQuo with numpy leaves
+    quo: Any
     issued: Floats  # (lane, public node) units
 
 
@@ -99,7 +100,7 @@ class Weeks:
 
     def plan(self, state: State, week: int, recorded: bool) -> Planned:
         """The forecast, and the order that stands without a new plan, as the vendor confirms it."""
-        group, regions = self.group, self.group.demand.shape[1]
+        group = self.group
         expected = forecast(group, self.settings, week, self.weeks)
         state = released(state, expected)
         net = np.maximum(expected - state.kept.sum(axis=1), 0.0)
@@ -112,19 +113,16 @@ class Weeks:
         opened = in_batches(self.size, "open_week", args, shared, (self.settings.policy,))
         prepared, lanes = opened.prepared, ahead.lanes
         vendor = lanes.inbound, lanes.capacity, lanes.supplier
-        quo = in_batches(
-            self.small, "fill", (*vendor, prepared.terms, prepared.order), (self.tolerance,)
-        )
+        quo = in_batches(self.small, "fill", (*vendor, prepared.terms, prepared.order), (self.tolerance,))
         short = np.flatnonzero(~np.asarray(quo.filled))
         quo = in_batches(
             self.size, "in_part", (lanes, quo.order), (self.tolerance,), (False,), chosen=short, into=quo
         )
         opened, quo = store.fetch((opened, quo))
         issued = quo.plan * opened.prepared.terms.volume[:, None]
-        assert regions == grid.shape[1]
         return Planned(ahead, state, expected, opened, quo, issued)
 
-    def coordinate(self, planned: Planned, on_lanes: OnLanes) -> tuple[Planned, Contract, Floats]:
+    def coordinate(self, planned: Planned, on_lanes: OnLanes) -> tuple[Planned, Any, Floats]:
         """The consensus plan priced as a whole, and the planned week with what is then issued.
 
         Also the prices that the search ended at [currency / unit].
@@ -137,7 +135,7 @@ class Weeks:
         price = outcome.price * prepared.terms.money[:, None]
         return replace(planned, issued=contract.issued), contract, price
 
-    def transfer(self, planned: Planned, contract: Contract, recorded: bool) -> Transfer:
+    def transfer(self, planned: Planned, contract: Any, recorded: bool) -> Transfer:
         """What this week's payment is, by how many weeks bind."""
         terms, quo = planned.opened.prepared.terms, planned.quo
         unit = terms.money * terms.volume
@@ -145,6 +143,7 @@ class Weeks:
             short = ~quo.filled & ~contract.accepted & recorded
             owed = np.where(short, (quo.retailer.upper - quo.order.cost.upper) * unit, 0.0)
             cancelled = planned.opened.cancelled.sum(axis=1)
+            cancelled = np.where(cancelled > DUST * terms.volume, cancelled, 0.0)
             settled = np.maximum(owed, 0.0) - cancelled * self.group.supplier[:, 0]
             error = contract.certificate.price_error
             return Transfer(contract.cbt, contract.price, contract.paid, error, settled, cancelled)
@@ -211,17 +210,18 @@ class Weeks:
         return following, account
 
 
-NO_GAIN = 2  # jaxcpp.mechanism.status
-
-
 def shifted(weekly: Floats) -> Floats:
     """The same, a week later: the first week is over, the last is empty."""
     return np.concatenate([weekly[..., 1:], np.zeros_like(weekly[..., :1])], axis=-1)
 
 
-def next_price(price: Floats, weeks: int) -> Floats:
-    """Prices (lane, public node) a week later; the last week's stand for the new one."""
-    weekly = price.reshape(len(price), -1, weeks)
+def next_price(price: Floats, group: Group) -> Floats:
+    """Prices (lane, public node) a week later; the last week's stand for the new one.
+
+    Padded nodes are priced at nothing, so that what a file holds is all there is.
+    """
+    weekly = price.reshape(len(price), -1, group.shape.weeks)
+    weekly = np.where((group.nodes >= 0)[:, :, None], weekly, 0.0)
     return np.concatenate([weekly[:, :, 1:], weekly[:, :, -1:]], axis=2).reshape(price.shape)
 
 
@@ -232,7 +232,7 @@ def released(state: State, wanted: Floats) -> State:
     share = np.where(over, wanted / np.where(over, held, 1.0), 1.0)
     kept = state.kept * share[:, None]
     spare = state.spare + (state.kept - kept).sum(axis=(2, 3))
-    return eqx.tree_at(lambda s: (s.spare, s.kept), state, (spare, kept))
+    return replace(state, spare=spare, kept=kept)
 
 
 def _account(

@@ -53,7 +53,7 @@ def base_stock(
 def cover_target(retailer: Retailer, terms: Terms, cover: Int[Array, ""]) -> Float[Array, "i t"]:
     """The target that covers the forecast of `cover` weeks, this one first [units]."""
     before = jnp.cumsum(jnp.pad(nearest_demand(retailer, terms), ((0, 0), (1, 0))), axis=1)
-    first = jnp.arange(retailer.weeks)
+    first = jnp.arange(retailer.weeks, dtype=jnp.int32)
     last = jnp.minimum(first + cover, retailer.weeks)
     return before[:, last] - before[:, first]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jaxcpp.tables.problems import FleetError, Problem
 from jaxcpp.tables.read import check_fleet, read_fleet
+from jaxcpp.tables.rolls import ResumeError, begin_roll, finish_roll, read_week, whole_weeks, write_week
 from jaxcpp.tables.runs import RunFolderError, check_run_folder, read_run, write_run
 from jaxcpp.tables.summary import describe
 from jaxcpp.tables.write_fleet import write_fleet
@@ -11,12 +12,18 @@ from jaxcpp.tables.write_fleet import write_fleet
 __all__ = [
     "FleetError",
     "Problem",
+    "ResumeError",
     "RunFolderError",
+    "begin_roll",
     "check_fleet",
     "check_run_folder",
     "describe",
+    "finish_roll",
     "read_fleet",
     "read_run",
+    "read_week",
+    "whole_weeks",
     "write_fleet",
     "write_run",
+    "write_week",
 ]

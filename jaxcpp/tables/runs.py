@@ -74,7 +74,7 @@ def write_run(run: Run, rejected: Sequence[Rejected], folder: str | Path, *, inf
         "flows": run.flows,
         "rejected": _rejected_columns(rejected),
     }
-    tables = {name: _table(RUN[name], given) for name, given in columns.items() if given is not None}
+    tables = {name: table_of(RUN[name], given) for name, given in columns.items() if given is not None}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RUN_JSON).unlink(missing_ok=True)
     for name in RUN:
@@ -118,7 +118,8 @@ def _rejected_columns(rejected: Sequence[Rejected]) -> Columns | None:
     }
 
 
-def _table(spec: TableSpec, columns: Columns) -> pa.Table:
+def table_of(spec: TableSpec, columns: Columns) -> pa.Table:
+    """Columns as the table of a spec; raises `ValueError` where they do not match it."""
     if set(columns) != set(spec.by_name):
         odd = sorted(set(columns) ^ set(spec.by_name))
         raise ValueError(f"{spec.name} has missing or unknown columns: {', '.join(odd)}")
