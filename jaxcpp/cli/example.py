@@ -9,11 +9,16 @@ import typer
 
 from jaxcpp.cli.status import Status, fail
 
-Name = Literal["iowa", "toy"]
+Name = Literal["iowa", "iowa-roll", "toy"]
 
 
 def example(
-    name: Annotated[Name, typer.Argument(help="iowa: a real nightly fleet; toy: the paper's two by two.")],
+    name: Annotated[
+        Name,
+        typer.Argument(
+            help="iowa: a real nightly fleet; iowa-roll: weeks of it to roll; toy: the paper's two by two."
+        ),
+    ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write the fleet to.")],
 ) -> None:
     """Write a bundled fleet to a folder."""

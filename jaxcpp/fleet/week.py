@@ -17,11 +17,15 @@ from jaxcpp.fleet.windows import Group, Window, entries, forecast, put, take, wi
 from jaxcpp.horizon.state import State
 from jaxcpp.mechanism.status import NO_GAIN
 
-NEARER = 0.1
-"""Of the tolerance of plans: how near to their cheapest a week's flows are. A transfer is a difference."""
+NEAREST = 1e-8
+"""Of a contract's cost: how near to the cheapest a week's flows are. A transfer is a difference, and what
+smoothing leaves undecided would be carried on from week to week."""
 
 DUST = 1e-6
 """Of a contract's volume: less than this cancelled is rounding."""
+
+NEGLIGIBLE = 1e-8
+"""Of a window's demand: fewer units than this in one entry are not planned for; they stay past due."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class Weeks:
         self.size = lanes_per_batch(group.shape, count, settings.solve)
         self.small = lanes_per_small_batch(count)
         self.tolerance = np.asarray(settings.solve.tolerance)
-        self.nearer = np.asarray(NEARER * settings.solve.tolerance)
+        self.nearer = np.asarray(min(NEAREST, settings.solve.tolerance))
 
     def plan(self, state: State, week: int, recorded: bool) -> Planned:
         """The forecast, and the order that stands without a new plan, as the vendor confirms it."""
@@ -104,7 +108,7 @@ class Weeks:
         expected = forecast(group, self.settings, week, self.weeks)
         state = released(state, expected)
         net = np.maximum(expected - state.kept.sum(axis=1), 0.0)
-        grid = np.concatenate([state.backlog[:, :, None], net], axis=2)
+        grid = worth_planning(np.concatenate([state.backlog[:, :, None], net], axis=2))
         some = entries(group.demand, expected, week)
         ahead = window(group, week, some, grid, state.stock, state.spare)
         targets = np.full((len(net), group.shape.inbound, group.shape.weeks), np.nan)
@@ -182,7 +186,7 @@ class Weeks:
         lanes, entry = planned.window.lanes, planned.window.entry
         grid = np.concatenate([state.backlog[:, :, None], planned.expected - ready.kept.sum(axis=1)], axis=2)
         grid[:, :, 1] = came - from_kept.sum(axis=1)
-        units = take(np.maximum(grid, 0.0), entry)
+        units = take(worth_planning(np.maximum(grid, 0.0)), entry)
         outbound = np.take_along_axis(
             group.outbound, np.minimum(entry // places, regions - 1)[:, None, :], axis=2
         )
@@ -201,13 +205,20 @@ class Weeks:
         following = State(
             spare=spare,
             kept=shifted(kept),
-            backlog=waits[:, :, 0] + waits[:, :, 1],
+            backlog=waits[:, :, 0]
+            + waits[:, :, 1]
+            + (grid - put(units, entry, regions, places))[:, :, :2].sum(axis=2),
             stock=sent.stock,
             record=shifted(planned.issued.reshape(plan.shape)).reshape(len(came), -1),
             price=np.full_like(state.price, np.nan),
         )
         account = _account(group, planned, live, sent, actual, from_kept, following, came)
         return following, account
+
+
+def worth_planning(grid: Floats) -> Floats:
+    """Units (lane, region, past due or week) without the rounding that earlier weeks left."""
+    return np.where(grid > NEGLIGIBLE * grid.sum(axis=(1, 2), keepdims=True), grid, 0.0)
 
 
 def shifted(weekly: Floats) -> Floats:

@@ -22,7 +22,13 @@ WEEKS, TIGHT, NEAR = 3, 1e-9, 1e-6
 
 def problem(seed: int) -> oracles.Problem:
     options = Options(
-        inbound=2, regions=3, sources=2, weeks=WEEKS, backlog=seed % 2 == 0, lost_sales=seed % 3 > 0, seed=seed
+        inbound=2,
+        regions=3,
+        sources=2,
+        weeks=WEEKS,
+        backlog=seed % 2 == 0,
+        lost_sales=seed % 3 > 0,
+        seed=seed,
     )
     return build(options)
 
@@ -32,9 +38,7 @@ def parties(p: oracles.Problem):
         p.unit_cost, p.demand, p.margin, holding_cost=p.holding, backlog_cost=p.backlog,
         lost_sale_cost=p.lost_sale, leftover_cost=p.leftover,
     )  # fmt: skip
-    supplier = Supplier(
-        p.supplier_unit_cost, p.capacity, p.supplier_margin, holding_cost=p.supplier_holding
-    )
+    supplier = Supplier(p.supplier_unit_cost, p.capacity, p.supplier_margin, holding_cost=p.supplier_holding)
     return retailer, supplier, frame(retailer, supplier, money(retailer, supplier))
 
 
@@ -124,7 +128,7 @@ def test_a_shipment_keeps_units_and_builds_no_more_than_it_can(seed):
     p = problem(seed)
     _, plan = oracles.joint_optimum(p)
     assert plan is not None
-    retailer, supplier, _ = parties(p)
+    retailer, _, _ = parties(p)
     stock = jnp.asarray([1.0, 0.25])
     more = Supplier(
         p.supplier_unit_cost, p.capacity + np.array([[1.0, 0.0, 0.0], [0.25, 0.0, 0.0]]), p.supplier_margin,
