@@ -25,7 +25,8 @@ DUST = 1e-6
 """Of a contract's volume: less than this cancelled is rounding."""
 
 NEGLIGIBLE = 1e-8
-"""Of a window's demand: fewer units than this in one entry are not planned for; they stay past due."""
+"""Of a contract's usual demand in a window: fewer units than this in one entry are what rounding left of
+earlier weeks. They are not planned for, and stay past due."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ class Weeks:
         count = len(group.contract)
         self.size = lanes_per_batch(group.shape, count, settings.solve)
         self.small = lanes_per_small_batch(count)
+        usual = group.demand.sum(axis=(1, 2)) * group.shape.weeks / max(weeks, 1)
+        self.least = NEGLIGIBLE * usual[:, None, None]  # units
         self.tolerance = np.asarray(settings.solve.tolerance)
         self.nearer = np.asarray(min(NEAREST, settings.solve.tolerance))
 
@@ -108,7 +111,8 @@ class Weeks:
         expected = forecast(group, self.settings, week, self.weeks)
         state = released(state, expected)
         net = np.maximum(expected - state.kept.sum(axis=1), 0.0)
-        grid = worth_planning(np.concatenate([state.backlog[:, :, None], net], axis=2))
+        grid = np.concatenate([state.backlog[:, :, None], net], axis=2)
+        grid = np.where(grid > self.least, grid, 0.0)
         some = entries(group.demand, expected, week)
         ahead = window(group, week, some, grid, state.stock, state.spare)
         targets = np.full((len(net), group.shape.inbound, group.shape.weeks), np.nan)
@@ -186,7 +190,7 @@ class Weeks:
         lanes, entry = planned.window.lanes, planned.window.entry
         grid = np.concatenate([state.backlog[:, :, None], planned.expected - ready.kept.sum(axis=1)], axis=2)
         grid[:, :, 1] = came - from_kept.sum(axis=1)
-        units = take(worth_planning(np.maximum(grid, 0.0)), entry)
+        units = take(np.where(grid > self.least, grid, 0.0), entry)
         outbound = np.take_along_axis(
             group.outbound, np.minimum(entry // places, regions - 1)[:, None, :], axis=2
         )
@@ -214,11 +218,6 @@ class Weeks:
         )
         account = _account(group, planned, live, sent, actual, from_kept, following, came)
         return following, account
-
-
-def worth_planning(grid: Floats) -> Floats:
-    """Units (lane, region, past due or week) without the rounding that earlier weeks left."""
-    return np.where(grid > NEGLIGIBLE * grid.sum(axis=(1, 2), keepdims=True), grid, 0.0)
 
 
 def shifted(weekly: Floats) -> Floats:

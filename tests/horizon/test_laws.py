@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ WEEKS = 4
 SLACK = 1e-4
 """Currency: the certificates of a few weeks, of contracts whose costs are about a thousand."""
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "perfect": {"weeks": WEEKS, "window": WEEKS},
     "binding": {"weeks": WEEKS, "window": WEEKS, "commit": WEEKS},
     "short-sighted": {"weeks": WEEKS, "window": 2},
@@ -49,7 +51,7 @@ def test_units_are_kept(rolls, kind, arm):
         now = of(name)
         return now - np.concatenate([np.zeros_like(now[:1]), now[:-1]])
 
-    close = {"atol": 1e-9, "rtol": 0.0}
+    close: dict[str, Any] = {"atol": 1e-9, "rtol": 0.0}
     np.testing.assert_allclose(of("built"), of("delivered") + grown("vendor_stock"), **close)
     np.testing.assert_allclose(of("delivered"), of("sold") + of("left") + grown("on_hand"), **close)
     np.testing.assert_allclose(of("asked"), of("sold") + of("lost") + grown("backlog"), **close)
