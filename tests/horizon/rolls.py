@@ -65,7 +65,12 @@ def hand_problem() -> Problem:
 
 
 def random_fleet(folder: Path, contracts: int = 6, weeks: int = 4) -> Fleet:
-    """Contracts of one size; demand may be lost in every other one, and be late in all."""
+    """The fleet of `random_problems`."""
+    return read(from_problems(random_problems(contracts, weeks)).tables(), folder)
+
+
+def random_problems(contracts: int = 6, weeks: int = 4) -> dict[str, Problem]:
+    """Contracts of one size by product; demand may be lost in every other one, and be late in all."""
     problems = {}
     for seed in range(contracts):
         options = Options(
@@ -74,4 +79,4 @@ def random_fleet(folder: Path, contracts: int = 6, weeks: int = 4) -> Fleet:
         found = build(options)
         # Worth shipping for the vendor, so that offers are taken.
         problems[f"p{seed}"] = replace(found, supplier_margin=found.supplier_margin + 5.0)
-    return read(from_problems(problems).tables(), folder)
+    return problems

@@ -6,10 +6,36 @@ chain's cheapest way through a whole horizon. Costs [currency]; lost margins cou
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tests.oracles.problem import Floats, Problem
 from tests.oracles.program import Program
+
+SLACK = 1e-7
+"""How far a given delivery may miss feasibility by rounding, as a fraction of the total demand."""
+
+
+def at_week(problem: Problem, week: int, kept: Floats, backlog: Floats, stock: Floats, weeks: int) -> Problem:
+    """What is left of a problem at the start of a week, `weeks` of it in sight.
+
+    `kept` (J, weeks) is already on hand for the demand of regions and weeks, `backlog` (J,) is past
+    due, `stock` (K,) is with the vendor. Past-due demand is that of more regions, in the first week,
+    at a lane that costs a week's lateness more.
+    """
+    ahead = slice(week, week + weeks)
+    demand, capacity = problem.demand[:, ahead].copy(), problem.capacity[:, ahead].copy()
+    demand = np.maximum(demand - kept[:, : demand.shape[1]], 0.0)
+    capacity[:, 0] += stock
+    if backlog.any():
+        late = np.zeros_like(demand)
+        late[:, 0] = backlog
+        demand = np.concatenate([demand, late])
+        lanes = np.concatenate([problem.unit_cost, problem.unit_cost + problem.backlog], axis=1)
+    else:
+        lanes = problem.unit_cost
+    return replace(problem, unit_cost=lanes, demand=demand, capacity=capacity)
 
 
 def continuation_cost(problem: Problem, plan: Floats, binding: int) -> float:
@@ -17,11 +43,21 @@ def continuation_cost(problem: Problem, plan: Floats, binding: int) -> float:
 
     Later deliveries to public nodes are free and unlimited. No inventory.
     """
+    slack = SLACK * float(problem.demand.sum())
+    for room in (0.0, slack):
+        cost = _continuation_cost(problem, plan, binding, room)
+        if np.isfinite(cost):
+            break
+    return cost
+
+
+def _continuation_cost(problem: Problem, plan: Floats, binding: int, slack: float) -> float:
     program = Program()
     inbound, weeks = problem.inbound, problem.weeks
     free = np.where(problem.public, np.inf, 0.0)[:, None] * np.ones(weeks)
     lower, upper = np.zeros((inbound, weeks)), np.nan_to_num(free, nan=0.0, posinf=np.inf)
-    lower[:, :binding] = upper[:, :binding] = plan[:, :binding]
+    lower[:, :binding] = np.maximum(plan[:, :binding] - slack, 0.0)
+    upper[:, :binding] = plan[:, :binding] + slack
     arrives = program.columns(np.zeros((inbound, weeks)), lower, upper)
     balance = program.rows("equal", np.zeros((inbound, weeks)))
     program.put("equal", balance, arrives, -1.0)
