@@ -89,7 +89,9 @@ def one_week(run: Weeks, states: States, week: int, first: bool, report: OnLanes
     """A group's week with coordination and, from its own state, without."""
     settings, group = run.settings, run.group
     recorded = settings.commit > 1 and not first
-    planned, contract, price = run.coordinate(run.plan(states["plan"], week, recorded), report)
+    planned, contract, price = run.coordinate(
+        run.plan(states["plan"], week, recorded, settings.commit > 1), report
+    )
     transfer = run.transfer(planned, contract, recorded)
     alone = run.plan(states["jit"], week, False)
     left, accounts = {}, {}

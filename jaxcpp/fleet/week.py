@@ -17,6 +17,9 @@ from jaxcpp.fleet.windows import Group, Window, entries, forecast, put, take, wi
 from jaxcpp.horizon.state import State
 from jaxcpp.mechanism.status import NO_GAIN
 
+NEARER = 0.1
+"""Of the tolerance of plans: how near to its cheapest an order that stands is priced."""
+
 NEAREST = 1e-8
 """Of a contract's cost: how near to the cheapest a week's flows are. A transfer is a difference, and what
 smoothing leaves undecided would be carried on from week to week."""
@@ -103,9 +106,10 @@ class Weeks:
         usual = group.demand.sum(axis=(1, 2)) * group.shape.weeks / max(weeks, 1)
         self.least = NEGLIGIBLE * usual[:, None, None]  # units
         self.tolerance = np.asarray(settings.solve.tolerance)
-        self.nearer = np.asarray(min(NEAREST, settings.solve.tolerance))
+        self.order_tolerance = np.asarray(NEARER * settings.solve.tolerance)
+        self.nearest = np.asarray(min(NEAREST, settings.solve.tolerance))
 
-    def plan(self, state: State, week: int, recorded: bool) -> Planned:
+    def plan(self, state: State, week: int, recorded: bool, binding: bool = False) -> Planned:
         """The forecast, and the order that stands without a new plan, as the vendor confirms it."""
         group = self.group
         expected = forecast(group, self.settings, week, self.weeks)
@@ -117,8 +121,8 @@ class Weeks:
         ahead = window(group, week, some, grid, state.stock, state.spare)
         targets = np.full((len(net), group.shape.inbound, group.shape.weeks), np.nan)
         args = (ahead.lanes, state.price, state.record, targets)
-        shared = np.asarray(recorded), np.asarray(self.settings.cover, np.int32), self.nearer
-        opened = in_batches(self.size, "open_week", args, shared, (self.settings.policy,))
+        shared = np.asarray(recorded), np.asarray(self.settings.cover, np.int32), self.order_tolerance
+        opened = in_batches(self.size, "open_week", args, shared, (self.settings.policy, binding))
         prepared, lanes = opened.prepared, ahead.lanes
         vendor = lanes.inbound, lanes.capacity, lanes.supplier
         quo = in_batches(self.small, "fill", (*vendor, prepared.terms, prepared.order), (self.tolerance,))
@@ -171,7 +175,7 @@ class Weeks:
 
     def go_on(self, lanes: Lanes, plan: Floats, binding: int, chosen: Any = None) -> Any:
         """The retailer's best continuations, on the host."""
-        found = in_batches(self.size, "go_on", (lanes, plan), (self.nearer,), (binding,), chosen=chosen)
+        found = in_batches(self.size, "go_on", (lanes, plan), (self.nearest,), (binding,), chosen=chosen)
         return store.fetch(found)
 
     def carry_out(self, planned: Planned, week: int, binding: int) -> tuple[State, Account]:
@@ -179,7 +183,7 @@ class Weeks:
         group, state, weeks = self.group, planned.state, self.group.shape.weeks
         regions, places = group.demand.shape[1], weeks + 1
         sent = in_batches(
-            self.size, "ship", (planned.window.lanes, planned.issued, state.stock), (self.nearer,)
+            self.size, "ship", (planned.window.lanes, planned.issued, state.stock), (self.nearest,)
         )
         sent = store.fetch(sent)
         delivered = sent.shipped.sum(axis=1)

@@ -27,6 +27,7 @@ class Opened(eqx.Module):
 
 def open_week(
     policy: str,
+    binding: bool,
     lane: Lanes,
     price: Array,
     record: Array,
@@ -37,7 +38,7 @@ def open_week(
 ) -> Opened:
     """The order that stands without a new plan, and a first state at the last week's price.
 
-    `recorded` says whether the plan of record binds; if not, the order is the retailer's policy:
+    `binding` says that plans of record bind, and `recorded` that there is one; if not, the order is the retailer's policy:
     `best`, or `target`, up to `targets` [units], or where they are NaN to the forecast of `cover` weeks.
     """
     retailer, vendor, terms = parties(lane)
@@ -46,7 +47,7 @@ def open_week(
     else:
         target = jnp.where(jnp.isnan(targets), orders.cover_target(retailer, terms, cover), targets)
         placed = orders.base_stock(retailer, terms, target, tolerance)
-    if retailer.weeks > 1:
+    if binding and retailer.weeks > 1:
         bound = orders.on_record(retailer, terms, jnp.where(recorded, record, 0.0), tolerance)
         placed = jax.tree.map(lambda a, b: jnp.where(recorded, a, b), bound, placed)
     ships = vendor.agent(terms)
