@@ -38,8 +38,9 @@ def open_week(
 ) -> Opened:
     """The order that stands without a new plan, and a first state at the last week's price.
 
-    `binding` says that plans of record bind, and `recorded` that there is one; if not, the order is the retailer's policy:
-    `best`, or `target`, up to `targets` [units], or where they are NaN to the forecast of `cover` weeks.
+    `binding` says that plans of record bind, and `recorded` that there is one; if not, the order is the
+    retailer's policy: `best`, or `target`, up to `targets` [units], or where they are NaN to the forecast
+    of `cover` weeks.
     """
     retailer, vendor, terms = parties(lane)
     if policy == "best":
