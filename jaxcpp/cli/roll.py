@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jaxcpp.fleet.roll import WeekDone
 
 _SOLVE = Settings()
+_MOST_ROUNDS = 2000  # a forecast may ask for far more than there is: few contracts, but long searches
 
 
 def parse_forecast(text: str) -> tuple[Forecast, int]:
@@ -80,6 +81,9 @@ def roll(
     ] = "perfect",
     fee: Fee = "none",
     tolerance: Tolerance = _SOLVE.tolerance,
+    max_rounds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Rounds before a contract is given up for a week.")
+    ] = _MOST_ROUNDS,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last whole week in RUN.")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad products out.")] = False,
     device: Annotated[Device | None, typer.Option(help="Where to solve; JAX's choice by default.")] = None,
@@ -96,7 +100,7 @@ def roll(
     settings = RollSettings(
         weeks=weeks, start=start, window=window, commit=1 if commit == 1 else window, policy=policy,
         cover=cover, forecast=kind, trailing=back,
-        solve=Settings(additive_fee=parse_fee(fee), tolerance=tolerance),
+        solve=Settings(additive_fee=parse_fee(fee), tolerance=tolerance, max_rounds=max_rounds),
     )  # fmt: skip
     document, currency = _roll(fleet, run, settings, resume=resume, skip_bad=skip_bad, device=device)
     status = _report(document, currency, run, as_json=as_json)

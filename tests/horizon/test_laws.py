@@ -13,6 +13,8 @@ from jaxcpp.fleet.roll_settings import RollError, RollSettings
 from jaxcpp.fleet.solve import plan_fleet
 from tests.horizon.rolls import TIGHT, random_fleet, rolled
 
+pytestmark = pytest.mark.slow
+
 WEEKS = 4
 SLACK = 1e-4
 """Currency: the certificates of a few weeks, of contracts whose costs are about a thousand."""

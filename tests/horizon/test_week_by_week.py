@@ -10,6 +10,8 @@ from tests.fleets import INBOUND, REGIONS, SOURCES
 from tests.horizon.rolls import random_fleet, random_problems, rolled
 from tests.oracles.weeks import at_week, continuation_cost
 
+pytestmark = pytest.mark.slow
+
 WEEKS, WINDOW = 4, 3
 NEAR = 1e-5
 """Of the retailer's cost, or of the vendor's profit."""
