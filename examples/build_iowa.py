@@ -1,6 +1,7 @@
 """Build the Iowa fleet from a year of public wholesale orders, by the rules of `examples/iowa/README.md`.
 
     python -m examples.build_iowa RAW examples/iowa             # the bundled nightly fleet
+    python -m examples.build_iowa RAW examples/iowa-roll --first-week 33 --weeks 18 --every 8
     python -m examples.build_iowa RAW somewhere/else --shared   # one capacity a vendor source
 
 RAW is a folder laid out as `iowa_raw.py` says. Orders, prices, sizes and shop positions are real.
@@ -125,12 +126,17 @@ class Window:
         return flat.reshape(shape)
 
 
-def cut(raw: Raw, first_week: int, weeks: int) -> Window:
-    """The orders of weeks `first_week .. first_week + weeks - 1`, summed over a county's shops."""
+def cut(raw: Raw, first_week: int, weeks: int, every: int = 1) -> Window:
+    """The orders of weeks `first_week .. first_week + weeks - 1`, summed over a county's shops.
+
+    Of the products with orders, by item number, one in `every` is kept, the first one foremost.
+    """
     if weeks < 1 or not 0 <= first_week <= raw.monday.size - weeks:
         last = first_week + weeks - 1
         raise ValueError(f"weeks {first_week}..{last} are not within 0..{raw.monday.size - 1}")
     now = (raw.sale_week >= first_week) & (raw.sale_week < first_week + weeks)
+    kept = np.unique(raw.sale_item[now])
+    now &= np.isin(raw.sale_item, kept[np.argsort(raw.item[kept], kind="stable")][::every])
     product, at = np.unique(raw.sale_item[now], return_inverse=True)
     key = (at * raw.county.size + raw.sale_county[now]) * weeks + raw.sale_week[now] - first_week
     rows, inverse = np.unique(key, return_inverse=True)
@@ -139,9 +145,9 @@ def cut(raw: Raw, first_week: int, weeks: int) -> Window:
     return Window(weeks, product, at, region, week, np.bincount(inverse, raw.sale_bottles[now]))
 
 
-def build(raw: Raw, first_week: int, weeks: int, shared: bool = False) -> dict[str, pa.Table]:
-    """Every table of the fleet, by name, rows sorted by their key."""
-    network, window = lay_out(raw), cut(raw, first_week, weeks)
+def build(raw: Raw, first_week: int, weeks: int, shared: bool = False, every: int = 1) -> dict[str, pa.Table]:
+    """Every table of the fleet, by name, rows sorted by their key; one in `every` product is kept."""
+    network, window = lay_out(raw), cut(raw, first_week, weeks, every)
     return {
         "products": _products(raw, window),
         "demand": _demand(raw, window),
@@ -182,9 +188,9 @@ def _products(raw: Raw, window: Window) -> pa.Table:
     return _table(columns, ["product_id"])
 
 
-def names(raw: Raw, first_week: int, weeks: int) -> pa.Table:
+def names(raw: Raw, first_week: int, weeks: int, every: int = 1) -> pa.Table:
     """What the products and vendors of the window are called, beside the fleet's own tables."""
-    p = cut(raw, first_week, weeks).product
+    p = cut(raw, first_week, weeks, every).product
     columns = {
         "product_id": _ids(raw.item[p]),
         "description": raw.description[p],
@@ -312,12 +318,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("fleet", type=Path, help="folder to write the fleet to")
     parser.add_argument("--first-week", type=int, default=46, help="first week planned, 0 = the year's first")
     parser.add_argument("--weeks", type=int, default=6, help="weeks planned")
+    parser.add_argument("--every", type=int, default=1, help="keep one in so many products")
     parser.add_argument("--shared", action="store_true", help="one capacity a source for all products")
     options = parser.parse_args(arguments)
     try:
         raw = read_raw(options.raw, [fips for _, fips, _ in GATEWAYS], TRUCK_COST_YEAR)
-        tables = build(raw, options.first_week, options.weeks, options.shared)
-        called = names(raw, options.first_week, options.weeks)
+        tables = build(raw, options.first_week, options.weeks, options.shared, options.every)
+        called = names(raw, options.first_week, options.weeks, options.every)
     except (OSError, KeyError, ValueError) as problem:
         parser.error(f"{options.raw}: {problem}")
     toml = {

@@ -20,7 +20,10 @@ from jaxtyping import install_import_hook
 os.environ.setdefault("PJRT_NPROC", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
-CHECKED = [f"jaxcpp.{name}" for name in ("transport", "agents", "consensus", "mechanism", "fleet.programs")]
+CHECKED = [
+    f"jaxcpp.{name}"
+    for name in ("transport", "agents", "consensus", "mechanism", "horizon", "fleet.programs")
+]
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")

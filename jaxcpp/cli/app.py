@@ -17,6 +17,7 @@ from jaxcpp.cli.example import example
 from jaxcpp.cli.info import info
 from jaxcpp.cli.menu import menu
 from jaxcpp.cli.plan import plan
+from jaxcpp.cli.roll import roll
 from jaxcpp.cli.status import Status
 
 HELP = """Coordinate a fleet of retailer-supplier contracts: plans, payments and certified bounds.
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (plan, menu, audit, check, example, info):
+for command in (plan, roll, menu, audit, check, example, info):
     app.command()(command)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 EXAMPLES = {
     "iowa": "six weeks of real orders of 3,291 products; freight, sources and capacity by rule",
+    "iowa-roll": "eighteen weeks of real orders of every eighth product, to roll forward",
     "iowa-shared": "the same orders, each vendor source with one capacity for all of the vendor's products",
     "toy": "one product, one vendor, two regions, as text files to edit",
 }

@@ -121,7 +121,7 @@ def solve_bucket(
     short = np.flatnonzero(~np.asarray(quo.filled))
     # Where capacity does not allow the just-in-time order: the part that the supplier confirms.
     quo = in_batches(size, "in_part", (lanes, quo.order), (tolerance,), (whole,), chosen=short, into=quo)
-    outcome = _consensus(lanes, prepared, size, settings, on_lanes)
+    outcome = consensus(lanes, prepared, size, settings, on_lanes)
     if whole:
         outcome, volume = store.fetch((outcome, prepared.terms.volume))
         outcome = issue_whole(outcome, volume, _private(bucket, outcome, size))
@@ -145,7 +145,7 @@ def _private(bucket: Bucket, outcome: Outcome, size: int) -> Callable[[Index], I
     return lanes
 
 
-def _consensus(lanes: Lanes, prepared: Prepared, size: int, settings: Settings, on_lanes: OnLanes) -> Outcome:
+def consensus(lanes: Lanes, prepared: Prepared, size: int, settings: Settings, on_lanes: OnLanes) -> Outcome:
     """Every contract's consensus; one that the native search leaves uncertified is taken up by its twin."""
     everyone = np.arange(store.count(lanes))
     of, state = (lanes,), prepared.state

@@ -80,10 +80,7 @@ def check_bundles(fleet: Fleet, tied: Bundles, settings: Settings) -> None:
         if on
     ]
     ours = set(fleet.product_ids[fleet.offers.product[tied.offers()]].astype(str).tolist())
-    if any(
-        rule.multiplicative or rule.roi or rule.roi_ex_post or rule.over or rule.under
-        for rule in settings.fees
-    ):
+    if not all(rule.only_additive for rule in settings.fees):
         asked.append("fees other than additive ones")
     if any(rule.product in ours for rule in settings.fees if rule.product):
         asked.append("fees by product")

@@ -108,7 +108,7 @@ class Packer:
         )
         self._sources_of = np.searchsorted(fleet.source_vendor, np.arange(len(fleet.vendor_ids) + 1))
         per_vendor = np.bincount(fleet.source_vendor, minlength=1)
-        self._most_sources = int(per_vendor.max())
+        self.most_sources = int(per_vendor.max())
         grid = (len(fleet.inbound_ids), len(fleet.region_ids))
         self._base_unit, self._base_kg = np.full(grid, np.inf), np.zeros(grid)
         lanes, rows = fleet.outbound_lanes, self._outbound.within(EVERY)
@@ -196,10 +196,10 @@ class Packer:
     def shape(self, lane: Lane) -> Shape:
         """The bucket a lane goes into."""
         return Shape(
-            inbound=min(_step(len(lane.nodes), NODE_STEPS), len(self.fleet.inbound_ids)),
+            inbound=min(step_up(len(lane.nodes), NODE_STEPS), len(self.fleet.inbound_ids)),
             weeks=self.fleet.weeks,
-            columns=_step(len(lane.demand), COLUMN_STEPS),
-            sources=self._most_sources,
+            columns=step_up(len(lane.demand), COLUMN_STEPS),
+            sources=self.most_sources,
             stocked=bool((lane.inventory > 0.0).any()),
         )
 
@@ -211,6 +211,20 @@ class Packer:
             groups.setdefault(self.shape(lane), []).append(contract)
         keys = sorted(groups, key=lambda s: (-s.columns * len(groups[s]), -s.sources, -s.inbound, s.stocked))
         return [self._bucket(shape, groups[shape], lanes) for shape in keys]
+
+    def numbers(self, contract: Index) -> tuple[Floats, Floats]:
+        """The retailer's (contract, 5) and the vendor's (contract, 2) own numbers, as in `Lanes`."""
+        product, offer = self.found.product[contract], self.found.offer[contract]
+        goods, offers = self.fleet.products, self.fleet.offers
+        retailer = (
+            goods.margin,
+            goods.holding_cost,
+            goods.backlog_cost,
+            goods.lost_sale_cost,
+            goods.leftover_cost,
+        )
+        supplier = np.stack([offers.margin[offer], offers.holding_cost[offer]], axis=1)
+        return np.stack([column[product] for column in retailer], axis=1), supplier
 
     def _bucket(self, shape: Shape, members: list[int], lanes: list[Lane]) -> Bucket:
         count, i, t, m, k = len(members), shape.inbound, shape.weeks, shape.columns, shape.sources
@@ -226,30 +240,20 @@ class Packer:
             inventory[row, :a], capacity[row, :c] = lane.inventory, lane.capacity
             nodes[row, :a], region[row, :b], source[row, :c] = lane.nodes, lane.region, lane.source
         contract = np.asarray(members, np.intp)
-        product, offer = self.found.product[contract], self.found.offer[contract]
-        goods, offers = self.fleet.products, self.fleet.offers
-        retailer = (
-            goods.margin,
-            goods.holding_cost,
-            goods.backlog_cost,
-            goods.lost_sale_cost,
-            goods.leftover_cost,
-        )
+        retailer, supplier = self.numbers(contract)
         return Bucket(
             shape=shape,
             contract=contract,
             lanes=Lanes(
                 outbound=outbound, demand=demand, week=week, inventory=inventory if shape.stocked else None,
-                retailer=np.stack([column[product] for column in retailer], axis=1),
-                inbound=inbound, capacity=capacity,
-                supplier=np.stack([offers.margin[offer], offers.holding_cost[offer]], axis=1),
-                scale=_scale(outbound, inbound),
+                retailer=retailer, inbound=inbound, capacity=capacity, supplier=supplier,
+                scale=scales(outbound, inbound),
             ),
             nodes=nodes, region=region, source=source,
         )  # fmt: skip
 
 
-def _step(size: int, steps: tuple[int, ...]) -> int:
+def step_up(size: int, steps: tuple[int, ...]) -> int:
     """The smallest step that holds `size`; beyond the last, a multiple of it."""
     for step in steps:
         if size <= step:
@@ -257,7 +261,7 @@ def _step(size: int, steps: tuple[int, ...]) -> int:
     return -(-size // steps[-1]) * steps[-1]
 
 
-def _scale(outbound: Floats, inbound: Floats) -> Floats:
+def scales(outbound: Floats, inbound: Floats) -> Floats:
     """Each lane's cost scale: the median of both parties' lanes [currency / unit]."""
     costs = np.concatenate([outbound.reshape(len(outbound), -1), inbound.reshape(len(inbound), -1)], axis=1)
     result = np.ones(len(costs))

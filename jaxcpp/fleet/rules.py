@@ -28,3 +28,8 @@ class FeeRule:
     roi_ex_post: float = 0.0  # of the transfer, charged once the plan is chosen
     over: Charge = 0.0  # currency / unit above just-in-time
     under: Charge = 0.0  # currency / unit below it
+
+    @property
+    def only_additive(self) -> bool:
+        """Whether the fee leaves every plan's place in the vendor's eyes as it is."""
+        return not (self.multiplicative or self.roi or self.roi_ex_post or self.over or self.under)

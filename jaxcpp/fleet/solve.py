@@ -46,7 +46,7 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
     packer = Packer(fleet, found, whole)
     buckets = packer.buckets()
     rows = len(found) + sum(len(item.vendors) for item in tied.items)
-    report = _reporter(rows, on_progress)
+    report = reporter(rows, on_progress)
     packed = time.perf_counter()
     fees = [charges(settings.fees, fleet, found, bucket.contract, bucket.nodes) for bucket in buckets]
     solved = solve_all(buckets, fees, settings, report)
@@ -69,7 +69,7 @@ def solve_all(
         )
 
 
-def _reporter(total: int, on_progress: OnProgress | None) -> OnLanes:
+def reporter(total: int, on_progress: OnProgress | None) -> OnLanes:
     """Adds up what the buckets report, and passes it on."""
     lock = threading.Lock()
     state = Progress(total=total, done=0, certified=0, worst_gap=0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxcpp.tables.menus import read_plans, write_menu
 from jaxcpp.tables.problems import FleetError, Problem
 from jaxcpp.tables.read import check_fleet, read_fleet
+from jaxcpp.tables.rolls import ResumeError, begin_roll, finish_roll, read_week, whole_weeks, write_week
 from jaxcpp.tables.runs import RunFolderError, check_run_folder, read_run, write_run
 from jaxcpp.tables.summary import describe
 from jaxcpp.tables.write_fleet import write_fleet
@@ -12,14 +13,20 @@ from jaxcpp.tables.write_fleet import write_fleet
 __all__ = [
     "FleetError",
     "Problem",
+    "ResumeError",
     "RunFolderError",
+    "begin_roll",
     "check_fleet",
     "check_run_folder",
     "describe",
+    "finish_roll",
     "read_fleet",
     "read_plans",
     "read_run",
+    "read_week",
+    "whole_weeks",
     "write_fleet",
     "write_menu",
     "write_run",
+    "write_week",
 ]

@@ -119,7 +119,7 @@ def _rejected_columns(rejected: Sequence[Rejected]) -> Columns | None:
 
 
 def table_of(spec: TableSpec, columns: Columns) -> pa.Table:
-    """Columns as a table of a spec. Raises `ValueError` where they do not match it."""
+    """Columns as the table of a spec; raises `ValueError` where they do not match it."""
     if set(columns) != set(spec.by_name):
         odd = sorted(set(columns) ^ set(spec.by_name))
         raise ValueError(f"{spec.name} has missing or unknown columns: {', '.join(odd)}")

@@ -202,6 +202,13 @@ def test_another_window(raw, hand) -> None:
     assert {key: row["units"] for key, row in built.items()} == expected
 
 
+def test_one_in_so_many_products(raw, tables) -> None:
+    def ids(found) -> list[int]:
+        return sorted(int(name) for name in found["products"]["product_id"].to_pylist())
+
+    assert ids(build_iowa.build(raw, 46, 6, every=2)) == ids(tables)[::2]
+
+
 @pytest.fixture
 def copy(tmp_path) -> Path:
     shutil.copytree(SAMPLE, tmp_path / "raw")

@@ -78,3 +78,11 @@ def test_no_vendor_has_more_than_six_sources(tables) -> None:
 def test_it_is_small_and_says_what_is_hypothetical() -> None:
     assert sum(file.stat().st_size for file in IOWA.iterdir()) < 2e6
     assert "HYPOTHETICAL" in (IOWA / "README.md").read_text()
+
+
+def test_the_weeks_to_roll() -> None:
+    """Weeks 33 to 50 of the year, every eighth of the products with orders in them."""
+    folder = IOWA.parent / "iowa-roll"
+    assert check_fleet(folder) == []
+    assert pq.read_table(folder / "products.parquet").num_rows == 476
+    assert set(pq.read_table(folder / "demand.parquet")["week"].to_pylist()) == set(range(18))

@@ -41,7 +41,7 @@ def test_the_toy_is_section_7_of_the_paper(tmp_path) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path) -> None:
-    with pytest.raises(ValueError, match="no example 'ohio'; there are iowa, iowa-shared, toy"):
+    with pytest.raises(ValueError, match="no example 'ohio'; there are iowa, iowa-roll, iowa-shared, toy"):
         write_example("ohio", tmp_path / "fleet")
     assert not (tmp_path / "fleet").exists()
 

@@ -1,0 +1,114 @@
+"""Roll a fleet forward: week after week, each from the state that the one before left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from jaxcpp.fleet.batch import OnLanes
+from jaxcpp.fleet.contracts import Contracts, contracts_alone
+from jaxcpp.fleet.data import Fleet, Floats
+from jaxcpp.fleet.fees import charges, check_fees
+from jaxcpp.fleet.roll_settings import RollSettings, check_weeks
+from jaxcpp.fleet.rules import FeeError
+from jaxcpp.fleet.settings import OnProgress
+from jaxcpp.fleet.solve import reporter
+from jaxcpp.fleet.week import Account, Planned, Transfer, Weeks, empty_state, next_price, value
+from jaxcpp.fleet.windows import Group, groups
+from jaxcpp.horizon.state import State
+
+ARMS = ("plan", "jit")
+"""The fleet as coordinated, and the same fleet on the same demand without coordination."""
+
+States = dict[str, State]
+"""A group's states by arm."""
+
+
+@dataclass(frozen=True)
+class WeekDone:
+    """A group's week: offers, payments, accounts by arm, and the states it leaves."""
+
+    group: Group
+    planned: Planned
+    contract: Any  # a Contract with numpy leaves
+    transfer: Transfer
+    churn: Floats  # (lane,) units by which the plan of the same weeks moved since last week
+    accounts: dict[str, Account]
+    values: dict[str, tuple[Floats, Floats]]  # of the states left, to retailer and vendor
+    states: States
+    jit_issued: Floats  # (lane, public node) units, in the world without coordination
+
+
+OnWeek = Callable[[int, list[WeekDone]], None]
+"""Told of each week that is done, and given all of its groups."""
+
+
+class Roll:
+    """A fleet that is rolled forward.
+
+    Args:
+        fleet: its demand table spans the weeks to come, and those before the first order.
+        settings: weeks, policy, forecast, commitment.
+
+    Raises:
+        RollError: the weeks do not fit the table (see `check_weeks`).
+        CoupledContractsError: contracts of the fleet are tied together (see `fleet.contracts`).
+        FeeError: a fee other than an additive one, or one the fleet has nobody for.
+    """
+
+    def __init__(self, fleet: Fleet, settings: RollSettings) -> None:
+        check_weeks(settings, fleet.weeks)
+        self.fleet, self.settings = fleet, settings
+        check_fees(settings.solve.fees, fleet)
+        if not all(rule.only_additive for rule in settings.solve.fees):
+            raise FeeError("week by week only additive fees are charged; leave out the others")
+        self.found: Contracts = contracts_alone(fleet)
+        self.groups = groups(fleet, self.found, settings)
+        self.runs = [
+            Weeks(group, settings, fleet.weeks,
+                  charges(settings.solve.fees, fleet, self.found, group.contract, group.nodes))
+            for group in self.groups
+        ]  # fmt: skip
+
+    def start(self) -> list[States]:
+        """The states before the first week, one entry a group."""
+        return [{arm: empty_state(group) for arm in ARMS} for group in self.groups]
+
+    def week(self, week: int, states: list[States], on_progress: OnProgress | None = None) -> list[WeekDone]:
+        """One week of the whole fleet, from the states given, which are left as they are."""
+        report = reporter(len(self.found), on_progress)
+        first = week == self.settings.start
+        return [
+            one_week(run, state, week, first, report) for run, state in zip(self.runs, states, strict=True)
+        ]
+
+    def all_weeks(
+        self, states: list[States], first: int, on_week: OnWeek, on_progress: OnProgress | None = None
+    ) -> None:
+        """Every week from `first` on, each handed over as it is done."""
+        for week in range(first, self.settings.start + self.settings.weeks):
+            done = self.week(week, states, on_progress)
+            states = [group.states for group in done]
+            on_week(week, done)
+
+
+def one_week(run: Weeks, states: States, week: int, first: bool, report: OnLanes) -> WeekDone:
+    """A group's week with coordination and, from its own state, without."""
+    settings, group = run.settings, run.group
+    recorded = settings.commit > 1 and not first
+    planned, contract, price = run.coordinate(
+        run.plan(states["plan"], week, recorded, settings.commit > 1), report
+    )
+    transfer = run.transfer(planned, contract, recorded)
+    alone = run.plan(states["jit"], week, False)
+    left, accounts = {}, {}
+    left["plan"], accounts["plan"] = run.carry_out(planned, week, settings.commit)
+    left["jit"], accounts["jit"] = run.carry_out(alone, week, 1)
+    left["plan"] = replace(left["plan"], price=next_price(price, group))
+    values = {arm: value(group, run.plan(left[arm], week + 1, False)) for arm in ARMS}
+    moved = np.abs(planned.issued - states["plan"].record).reshape(len(price), -1, group.shape.weeks)
+    churn = np.zeros(len(price)) if first else moved[:, :, :-1].sum(axis=(1, 2))
+    return WeekDone(group, planned, contract, transfer, churn, accounts, values, left, alone.issued)

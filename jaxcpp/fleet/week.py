@@ -1,0 +1,308 @@
+"""One week of a group of contracts: plan, price, issue, ship, sell, and the state that is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from jaxcpp.fleet import store
+from jaxcpp.fleet import week_steps as _registered  # noqa: F401  (its steps join those of `programs`)
+from jaxcpp.fleet.batch import OnLanes, consensus, in_batches, lanes_per_batch, lanes_per_small_batch
+from jaxcpp.fleet.data import Floats
+from jaxcpp.fleet.fees import Charges
+from jaxcpp.fleet.pack import Lanes
+from jaxcpp.fleet.roll_settings import RollSettings
+from jaxcpp.fleet.windows import Group, Window, entries, forecast, put, take, window
+from jaxcpp.horizon.state import State
+from jaxcpp.mechanism.status import NO_GAIN
+
+NEARER = 0.1
+"""Of the tolerance of plans: how near to its cheapest an order that stands is priced."""
+
+NEAREST = 1e-8
+"""Of a contract's cost: how near to the cheapest a week's flows are. A transfer is a difference, and what
+smoothing leaves undecided would be carried on from week to week."""
+
+DUST = 1e-6
+"""Of a contract's volume: less than this cancelled is rounding."""
+
+NEGLIGIBLE = 1e-8
+"""Of a contract's usual demand in a window: fewer units than this in one entry are what rounding left of
+earlier weeks. They are not planned for, and stay past due."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What happened to each contract in one week: units, and currency (lane,)."""
+
+    asked: Floats
+    sold: Floats
+    lost: Floats
+    unmet: Floats  # of those lost, units that had to be served
+    delivered: Floats
+    built: Floats
+    left: Floats
+    backlog: Floats  # at the end of the week, as the next two
+    on_hand: Floats
+    vendor_stock: Floats
+    retailer_shipping: Floats
+    retailer_holding: Floats
+    backlog_cost: Floats
+    lost_sale_cost: Floats
+    leftover_cost: Floats
+    retailer_profit: Floats
+    supplier_shipping: Floats
+    supplier_holding: Floats
+    supplier_profit: Floats
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A week before demand comes: lanes as forecast, the order that stands, and the plan issued."""
+
+    window: Window
+    state: State  # what is kept beyond the forecast is spare
+    expected: Floats  # (lane, region, window) units
+    opened: Any  # Opened and StatusQuo with numpy leaves
+    quo: Any
+    issued: Floats  # (lane, public node) units
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What the vendor pays for this week's order (eq. 8; with all weeks binding eq. 10) [currency]."""
+
+    cbt: Floats
+    price: Floats
+    paid: Floats
+    error: Floats  # certified bound on the price
+    settled: Floats  # by the vendor, for what it can no longer deliver; negative: by the retailer
+    cancelled: Floats  # units of the plan of record that no demand takes any more
+
+
+def empty_state(group: Group) -> State:
+    """The state before the first week: what the fleet has on hand."""
+    count, inbound, regions = group.outbound.shape
+    nodes = inbound * group.shape.weeks
+    return State(
+        spare=group.inventory.copy(),
+        kept=np.zeros((count, inbound, regions, group.shape.weeks)),
+        backlog=np.zeros((count, regions)),
+        stock=np.zeros((count, group.shape.sources)),
+        record=np.zeros((count, nodes)),
+        price=np.full((count, nodes), np.nan),
+    )
+
+
+class Weeks:
+    """The weeks of one group; holds what does not change from week to week."""
+
+    def __init__(self, group: Group, settings: RollSettings, weeks: int, fees: Charges) -> None:
+        self.group, self.settings, self.weeks, self.fees = group, settings, weeks, fees
+        count = len(group.contract)
+        self.size = lanes_per_batch(group.shape, count, settings.solve)
+        self.small = lanes_per_small_batch(count)
+        usual = group.demand.sum(axis=(1, 2)) * group.shape.weeks / max(weeks, 1)
+        self.least = NEGLIGIBLE * usual[:, None, None]  # units
+        self.tolerance = np.asarray(settings.solve.tolerance)
+        self.order_tolerance = np.asarray(NEARER * settings.solve.tolerance)
+        self.nearest = np.asarray(min(NEAREST, settings.solve.tolerance))
+
+    def plan(self, state: State, week: int, recorded: bool, binding: bool = False) -> Planned:
+        """The forecast, and the order that stands without a new plan, as the vendor confirms it."""
+        group = self.group
+        expected = forecast(group, self.settings, week, self.weeks)
+        state = released(state, expected)
+        net = np.maximum(expected - state.kept.sum(axis=1), 0.0)
+        grid = np.concatenate([state.backlog[:, :, None], net], axis=2)
+        grid = np.where(grid > self.least, grid, 0.0)
+        some = entries(group.demand, expected, week)
+        ahead = window(group, week, some, grid, state.stock, state.spare)
+        targets = np.full((len(net), group.shape.inbound, group.shape.weeks), np.nan)
+        args = (ahead.lanes, state.price, state.record, targets)
+        shared = np.asarray(recorded), np.asarray(self.settings.cover, np.int32), self.order_tolerance
+        opened = in_batches(self.size, "open_week", args, shared, (self.settings.policy, binding))
+        prepared, lanes = opened.prepared, ahead.lanes
+        vendor = lanes.inbound, lanes.capacity, lanes.supplier
+        quo = in_batches(self.small, "fill", (*vendor, prepared.terms, prepared.order), (self.tolerance,))
+        short = np.flatnonzero(~np.asarray(quo.filled))
+        quo = in_batches(
+            self.size, "in_part", (lanes, quo.order), (self.tolerance,), (False,), chosen=short, into=quo
+        )
+        opened, quo = store.fetch((opened, quo))
+        issued = quo.plan * opened.prepared.terms.volume[:, None]
+        return Planned(ahead, state, expected, opened, quo, issued)
+
+    def coordinate(self, planned: Planned, on_lanes: OnLanes) -> tuple[Planned, Any, Floats]:
+        """The consensus plan priced as a whole, and the planned week with what is then issued.
+
+        Also the prices that the search ended at [currency / unit].
+        """
+        prepared, lanes = planned.opened.prepared, planned.window.lanes
+        outcome = consensus(lanes, prepared, self.size, self.settings.solve, on_lanes)
+        args = (prepared.own, prepared.terms, planned.quo, outcome, None, self.fees)
+        contract = in_batches(self.small, "conclude", args, (self.tolerance,))
+        contract, outcome = store.fetch((contract, outcome))
+        price = outcome.price * prepared.terms.money[:, None]
+        return replace(planned, issued=contract.issued), contract, price
+
+    def transfer(self, planned: Planned, contract: Any, recorded: bool) -> Transfer:
+        """What this week's payment is, by how many weeks bind."""
+        terms, quo = planned.opened.prepared.terms, planned.quo
+        unit = terms.money * terms.volume
+        if self.settings.commit > 1:
+            short = ~quo.filled & ~contract.accepted & recorded
+            owed = np.where(short, (quo.retailer.upper - quo.order.cost.upper) * unit, 0.0)
+            cancelled = planned.opened.cancelled.sum(axis=1)
+            cancelled = np.where(cancelled > DUST * terms.volume, cancelled, 0.0)
+            settled = np.maximum(owed, 0.0) - cancelled * self.group.supplier[:, 0]
+            error = contract.certificate.price_error
+            return Transfer(contract.cbt, contract.price, contract.paid, error, settled, cancelled)
+        stays = contract.code == NO_GAIN
+        given = self.go_on(planned.window.lanes, contract.plan, 1)
+        base_upper, base_lower = quo.order.cost.upper * unit, quo.order.cost.lower * unit
+        # Only a full order just in time is known to be the retailer's best: any other is looked at.
+        looked = np.flatnonzero(~quo.filled) if self.settings.policy == "best" else np.arange(len(unit))
+        if len(looked):
+            base = self.go_on(planned.window.lanes, contract.jit, 1, looked)
+            base_upper[looked], base_lower[looked] = base.upper[looked], base.lower[looked]
+        cbt = np.where(stays, 0.0, given.upper - base_upper)
+        error = np.where(stays, 0.0, np.maximum(given.upper - given.lower, base_upper - base_lower))
+        price = cbt + contract.fee
+        nothing = np.zeros_like(cbt)
+        return Transfer(cbt, price, np.where(contract.accepted, price, 0.0), error, nothing, nothing)
+
+    def go_on(self, lanes: Lanes, plan: Floats, binding: int, chosen: Any = None) -> Any:
+        """The retailer's best continuations, on the host."""
+        found = in_batches(self.size, "go_on", (lanes, plan), (self.nearest,), (binding,), chosen=chosen)
+        return store.fetch(found)
+
+    def carry_out(self, planned: Planned, week: int, binding: int) -> tuple[State, Account]:
+        """Ship the order, let demand come, and sell: the state and the account at the week's end."""
+        group, state, weeks = self.group, planned.state, self.group.shape.weeks
+        regions, places = group.demand.shape[1], weeks + 1
+        sent = in_batches(
+            self.size, "ship", (planned.window.lanes, planned.issued, state.stock), (self.nearest,)
+        )
+        sent = store.fetch(sent)
+        delivered = sent.shipped.sum(axis=1)
+        came = group.demand[:, :, week]
+        # What is kept for this week's demand serves it first; what does not come leaves units spare.
+        ready = released(state, np.concatenate([came[:, :, None], planned.expected[:, :, 1:]], axis=2))
+        from_kept = ready.kept[:, :, :, 0]
+        lanes, entry = planned.window.lanes, planned.window.entry
+        grid = np.concatenate([state.backlog[:, :, None], planned.expected - ready.kept.sum(axis=1)], axis=2)
+        grid[:, :, 1] = came - from_kept.sum(axis=1)
+        units = take(np.where(grid > self.least, grid, 0.0), entry)
+        outbound = np.take_along_axis(
+            group.outbound, np.minimum(entry // places, regions - 1)[:, None, :], axis=2
+        )
+        actual = replace(
+            lanes,
+            demand=units,
+            outbound=np.where((units > 0.0)[:, None, :], outbound, np.inf),
+            inventory=ready.spare if group.shape.stocked else None,
+        )
+        plan = planned.issued.reshape(len(came), -1, weeks).copy()
+        plan[:, :, 0] = delivered
+        live = self.go_on(actual, plan.reshape(len(came), -1), binding)
+        spare = live.spare if group.shape.stocked else live.spare + ready.spare
+        kept = ready.kept + put(live.kept, entry, regions, places)[:, :, :, 1:]
+        waits = put(live.waiting, entry, regions, places)
+        following = State(
+            spare=spare,
+            kept=shifted(kept),
+            backlog=waits[:, :, 0]
+            + waits[:, :, 1]
+            + (grid - put(units, entry, regions, places))[:, :, :2].sum(axis=2),
+            stock=sent.stock,
+            record=shifted(planned.issued.reshape(plan.shape)).reshape(len(came), -1),
+            price=np.full_like(state.price, np.nan),
+        )
+        account = _account(group, planned, live, sent, actual, from_kept, following, came)
+        return following, account
+
+
+def shifted(weekly: Floats) -> Floats:
+    """The same, a week later: the first week is over, the last is empty."""
+    return np.concatenate([weekly[..., 1:], np.zeros_like(weekly[..., :1])], axis=-1)
+
+
+def next_price(price: Floats, group: Group) -> Floats:
+    """Prices (lane, public node) a week later; the last week's stand for the new one.
+
+    Padded nodes are priced at nothing, so that what a file holds is all there is.
+    """
+    weekly = price.reshape(len(price), -1, group.shape.weeks)
+    weekly = np.where((group.nodes >= 0)[:, :, None], weekly, 0.0)
+    return np.concatenate([weekly[:, :, 1:], weekly[:, :, -1:]], axis=2).reshape(price.shape)
+
+
+def released(state: State, wanted: Floats) -> State:
+    """Units kept for more demand than is `wanted` (lane, region, window) become spare."""
+    held = state.kept.sum(axis=1)
+    over = held > wanted * (1.0 + 1e-12)
+    share = np.where(over, wanted / np.where(over, held, 1.0), 1.0)
+    kept = state.kept * share[:, None]
+    spare = state.spare + (state.kept - kept).sum(axis=(2, 3))
+    return replace(state, spare=spare, kept=kept)
+
+
+def _account(
+    group: Group,
+    planned: Planned,
+    live: Any,
+    sent: Any,
+    actual: Lanes,
+    from_kept: Floats,
+    following: State,
+    came: Floats,
+) -> Account:
+    """Units and money of the week, one number a contract."""
+    margin, holding, late, lost_sale, leftover = group.retailer.T
+    open_lane, open_region = np.isfinite(actual.outbound), np.isfinite(group.outbound)
+    shipping = np.sum(np.where(open_lane, actual.outbound, 0.0) * live.shipped, axis=(1, 2))
+    shipping += np.sum(np.where(open_region, group.outbound, 0.0) * from_kept, axis=(1, 2))
+    sold = live.shipped.sum(axis=(1, 2)) + from_kept.sum(axis=(1, 2))
+    lost, left = live.lost.sum(axis=1), live.left.sum(axis=1)
+    past_due = actual.week == -1
+    still_owed = planned.state.backlog.sum(axis=1) - np.where(past_due, live.lost, 0.0).sum(axis=1)
+    on_hand = following.spare.sum(axis=1) + following.kept.sum(axis=(1, 2, 3))
+    costs = {
+        "retailer_shipping": shipping,
+        "retailer_holding": holding * on_hand,
+        # A week later than it was: whether it is served now or later.
+        "backlog_cost": np.where(still_owed > 0.0, np.where(np.isfinite(late), late, 0.0) * still_owed, 0.0),
+        "lost_sale_cost": np.where(np.isfinite(lost_sale), lost_sale, 0.0) * lost,
+        "leftover_cost": np.where(np.isfinite(leftover), leftover, 0.0) * left,
+    }
+    delivered = sent.shipped.sum(axis=(1, 2))
+    inbound = np.where(np.isfinite(group.inbound), group.inbound, 0.0)
+    theirs = {
+        "supplier_shipping": np.sum(inbound * sent.shipped, axis=(1, 2)),
+        "supplier_holding": group.supplier[:, 1] * sent.stock.sum(axis=1),
+    }
+    return Account(
+        asked=came.sum(axis=1), sold=sold, lost=lost, unmet=live.unmet, delivered=delivered,
+        built=sent.built.sum(axis=1), left=left, backlog=following.backlog.sum(axis=1), on_hand=on_hand,
+        vendor_stock=sent.stock.sum(axis=1), **costs,
+        retailer_profit=margin * sold - sum(costs.values()), **theirs,
+        supplier_profit=group.supplier[:, 0] * delivered - sum(theirs.values()),
+    )  # fmt: skip
+
+
+def value(group: Group, planned: Planned) -> tuple[Floats, Floats]:
+    """What a state is worth to retailer and vendor if both go on with the order that stands [currency].
+
+    Profit over the window, what is kept for its demand included.
+    """
+    terms, quo = planned.opened.prepared.terms, planned.quo
+    unit = terms.money * terms.volume
+    margin, holding = group.retailer[:, 0], group.retailer[:, 1]
+    weeks = np.arange(group.shape.weeks)
+    cost = np.where(np.isfinite(group.outbound), group.outbound, 0.0)[:, :, :, None]
+    each = margin[:, None, None, None] - cost - holding[:, None, None, None] * weeks
+    kept = np.sum(each * planned.state.kept, axis=(1, 2, 3))
+    return planned.opened.prepared.own - quo.retailer.upper * unit + kept, -quo.supplier.upper * unit
