@@ -52,7 +52,7 @@ class Bordered(eqx.Module):
 
     def eliminate(
         self, gradient: Float[Array, " N"], drift: Float[Array, " N"]
-    ) -> tuple[Float[Array, " N"], Back]:
+    ) -> tuple[Float[Array, " N"], Float[Array, ""], Back]:
         """What each node adds of its own to Newton's step, and the way back through the shared sources.
 
         See `path`, whose scaling and ridge these are.
@@ -90,7 +90,7 @@ class Bordered(eqx.Module):
             step, tangent = solved[:, :, 0].reshape(-1), solved[:, :, 1].reshape(-1)
             return jnp.where(good, step, kept), jnp.where(good, tangent, 0.0)
 
-        return jnp.where(sound, own, steepest).reshape(-1), back
+        return jnp.where(sound, own, steepest).reshape(-1), jnp.max(jnp.abs(common.own)), back
 
     def diagonal(self) -> Float[Array, "p n"]:
         """The diagonal of the whole."""
@@ -157,6 +157,11 @@ class _Grounded(eqx.Module):
         return _Grounded(
             factor, scale, jax.scipy.linalg.solve_triangular(factor, right * scale[:, None], lower=True)
         )
+
+    @property
+    def own(self) -> Float[Array, " K"]:
+        """What each source adds of its own to the step."""
+        return self.half[:, 0] * self.scale / jnp.diagonal(self.factor)
 
     def back(self, farthest: Float[Array, ""]) -> Float[Array, "K 2"]:
         """The other half; in the first column no source adds more of its own than REACH_OF_SOURCES allows."""

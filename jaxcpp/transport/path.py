@@ -52,8 +52,8 @@ class Slope(Protocol):
 
     def eliminate(
         self, gradient: Float[Array, " n"], drift: Float[Array, " n"]
-    ) -> tuple[Float[Array, " n"], Back]:
-        """What each node adds of its own to Newton's step, and the way back; see `_eliminate`."""
+    ) -> tuple[Float[Array, " n"], Float[Array, ""], Back]:
+        """What each node adds of its own to Newton's step, the most anything else adds, and the way back."""
         ...
 
 
@@ -224,15 +224,16 @@ def _directions(
     Returns the step, the tangent, the most that a node would have added, and the new reach and way.
     """
     if isinstance(seen.slope, Slope):
-        own, back = seen.slope.eliminate(seen.gradient, seen.drift)
+        own, rest, back = seen.slope.eliminate(seen.gradient, seen.drift)
     else:
         own, back = _eliminate(seen.slope, seen.gradient, seen.drift)
+        rest = jnp.zeros_like(epsilon)
     further = jnp.clip(growth * state.reach, 1.0, REACH)
     reach = jnp.where(state.moved, jnp.where(state.way * own > 0.0, further, 1.0), state.reach)
     limit = CLIP * epsilon * reach
     step, tangent = back(jnp.clip(own, -limit, limit), jnp.max(limit))
     way = jnp.where(jnp.abs(own) > limit, jnp.sign(own), 0.0)
-    return step, tangent, jnp.max(jnp.abs(own)), reach, way
+    return step, tangent, jnp.maximum(jnp.max(jnp.abs(own)), rest), reach, way
 
 
 def _eliminate(
