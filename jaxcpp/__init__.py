@@ -1,7 +1,7 @@
 """Coordinating retailers and their suppliers: plans by consensus, payments by Vickrey-Clarke-Groves.
 
-The five names below are all a new user needs. They load on first use, so that `import jaxcpp`
-is quick and does not start JAX.
+`Retailer`, `Supplier`, `coordinate` and `Contract` are all a new user needs, and a fee. Names load on first
+use, so that `import jaxcpp` is quick and does not start JAX.
 """
 
 from __future__ import annotations
@@ -14,16 +14,29 @@ if TYPE_CHECKING:
     from jaxcpp.agents.supplier import Supplier
     from jaxcpp.mechanism.contract import Contract
     from jaxcpp.mechanism.coordinate import coordinate
-    from jaxcpp.mechanism.fees import AdditiveFee
+    from jaxcpp.mechanism.fees import AdditiveFee, DeviationFee, MultiplicativeFee, RoiFee
 
 __version__ = "0.1.0"
 
-__all__ = ["AdditiveFee", "Contract", "Retailer", "Supplier", "__version__", "coordinate"]
+__all__ = [
+    "AdditiveFee",
+    "Contract",
+    "DeviationFee",
+    "MultiplicativeFee",
+    "Retailer",
+    "RoiFee",
+    "Supplier",
+    "__version__",
+    "coordinate",
+]
 
 _HOMES = {
     "AdditiveFee": "jaxcpp.mechanism.fees",
     "Contract": "jaxcpp.mechanism.contract",
+    "DeviationFee": "jaxcpp.mechanism.fees",
+    "MultiplicativeFee": "jaxcpp.mechanism.fees",
     "Retailer": "jaxcpp.agents.retailer",
+    "RoiFee": "jaxcpp.mechanism.fees",
     "Supplier": "jaxcpp.agents.supplier",
     "coordinate": "jaxcpp.mechanism.coordinate",
 }

@@ -8,7 +8,7 @@ needs. Costs, lanes, capacity, demand, stock and flows are in no answer.
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 from jaxtyping import Array, Float
@@ -21,7 +21,7 @@ class Response(eqx.Module):
     bias: Float[Array, ""]  # currency
     bound: Float[Array, ""]  # currency
     plan: Float[Array, " n"]  # units
-    slope: Float[Array, "n n"]
+    slope: Any  # a matrix (n, n), or a `Slope` of its own structure
     drift: Float[Array, " n"]
     spend: Float[Array, ""]  # currency: transport, holding, backlog and lost-sale cost at the plan
 
@@ -82,6 +82,29 @@ class ValueAgent(Protocol):
 
     def value_and_gradient(self, plan: Float[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, " n"]]:
         """Cost of living with a plan [currency], and the value of one more unit at each node."""
+        ...
+
+
+@runtime_checkable
+class Responder(PriceAgent, Protocol):
+    """What price Newton asks of an agent, whether it speaks for one contract or for a bundle of them."""
+
+    def respond(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Response:
+        """The smoothed best plan at a price, with value, slope and bound."""
+        ...
+
+    def propose(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Float[Array, " n"]:
+        """A plan near the answer to a price that the agent can live with exactly [units]."""
+        ...
+
+    def confirm(
+        self,
+        plan: Float[Array, " n"],
+        price: Float[Array, " n"],
+        epsilon: Float[Array, ""],
+        memory: Any = None,
+    ) -> Confirmation:
+        """What living with exactly `plan` costs, by flows near the answer to `price` or to `memory`."""
         ...
 
 

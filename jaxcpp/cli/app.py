@@ -11,9 +11,11 @@ from typing import Annotated
 import typer
 
 import jaxcpp
+from jaxcpp.cli.audit import audit
 from jaxcpp.cli.check import check
 from jaxcpp.cli.example import example
 from jaxcpp.cli.info import info
+from jaxcpp.cli.menu import menu
 from jaxcpp.cli.plan import plan
 from jaxcpp.cli.roll import roll
 from jaxcpp.cli.status import Status
@@ -33,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (plan, roll, check, example, info):
+for command in (plan, roll, menu, audit, check, example, info):
     app.command()(command)
 
 

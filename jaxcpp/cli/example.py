@@ -9,14 +9,15 @@ import typer
 
 from jaxcpp.cli.status import Status, fail
 
-Name = Literal["iowa", "iowa-roll", "toy"]
+Name = Literal["iowa", "iowa-roll", "iowa-shared", "toy"]
 
 
 def example(
     name: Annotated[
         Name,
         typer.Argument(
-            help="iowa: a real nightly fleet; iowa-roll: weeks of it to roll; toy: the paper's two by two."
+            help="iowa: a real nightly fleet; iowa-roll: weeks of it; iowa-shared: with shared capacity; "
+            "toy: the paper's two by two."
         ),
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write the fleet to.")],

@@ -6,41 +6,22 @@ and that over the default.
 
 from __future__ import annotations
 
-import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from jaxcpp.cli.fees import parse_fees
+
 Device = Literal["cpu", "gpu"]
 
-_NO_FEE = "none"
 _NOT_IN_A_FILE = ("config", "as_json", "help")
 
 
-def parse_fee(text: str) -> float:
-    """The additive fee [currency per contract] that `text` ("none" or "additive=AMOUNT") asks for.
-
-    Raises typer.BadParameter on any other text.
-    """
-    kind, _, amount = text.partition("=")
-    if text == _NO_FEE:
-        return 0.0
-    if kind != "additive":
-        raise typer.BadParameter(f"unknown fee '{text}'; known fees: none, additive=AMOUNT")
-    try:
-        fee = float(amount)
-    except ValueError:
-        raise typer.BadParameter(f"'{amount}' in '{text}' is not a number") from None
-    if not (math.isfinite(fee) and fee >= 0):
-        raise typer.BadParameter(f"the amount in '{text}' must be finite and at least 0")
-    return fee
-
-
-def _check_fee(text: str) -> str:
-    parse_fee(text)
-    return text
+def _check_fees(texts: list[str]) -> list[str]:
+    parse_fees(texts)
+    return texts
 
 
 def _check_tolerance(value: float) -> float:
@@ -65,6 +46,8 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     unknown = sorted(set(named) - set(known))
     if unknown:
         raise typer.BadParameter(f"{path} sets {', '.join(unknown)}; known names: {', '.join(known)}")
+    if isinstance(named.get("fee"), str):
+        named["fee"] = [named["fee"]]  # an option that may be given several times takes a list
     context.default_map = {**(context.default_map or {}), **named}
     return path
 
@@ -81,13 +64,15 @@ Config = Annotated[
         help="TOML file with values for these options, by the same names.",
     ),
 ]
-Fee = Annotated[
-    str,
+Fees = Annotated[
+    list[str],
     typer.Option(
+        "--fee",
         envvar="JAXCPP_FEE",
-        callback=_check_fee,
-        metavar="none|additive=AMOUNT",
-        help="What the supplier pays beyond the cost-benefit transfer, in currency per contract.",
+        callback=_check_fees,
+        metavar="FEE",
+        help="What the supplier pays beyond the transfer: additive=50, multiplicative=0.1, roi=0.1, "
+        "roi-ex-post=0.1, deviation=over:0.2,under:0.1, or FILE.toml with fees by vendor. Several add up.",
     ),
 ]
 Tolerance = Annotated[

@@ -12,18 +12,18 @@ import typer
 
 import jaxcpp
 from jaxcpp.cli import backend
+from jaxcpp.cli.fees import parse_fees
 from jaxcpp.cli.options import (
     Config,
     Device,
-    Fee,
+    Fees,
     FleetFolder,
     Json,
     RunFolder,
     Tolerance,
-    parse_fee,
 )
 from jaxcpp.cli.status import Status, fail
-from jaxcpp.fleet.settings import Method, Settings, Units
+from jaxcpp.fleet.settings import Absent, Method, Settings, Units
 
 if TYPE_CHECKING:
     from jaxcpp.fleet.results import Rejected, Run
@@ -35,7 +35,7 @@ def plan(
     fleet: FleetFolder,
     run: RunFolder,
     *,
-    fee: Fee = "none",
+    fee: Fees = [],  # noqa: B006  (typer copies it)
     tolerance: Tolerance = _DEFAULT.tolerance,
     method: Annotated[
         Method,
@@ -58,6 +58,14 @@ def plan(
             help="Leave bad products out (rejected.parquet lists them).",
         ),
     ] = False,
+    absent: Annotated[
+        Absent,
+        typer.Option(
+            envvar="JAXCPP_ABSENT",
+            help="Several vendors of a product: what one delivers that stays out of the mechanism: its "
+            "share of the just-in-time orders (jit), or nothing (excluded).",
+        ),
+    ] = _DEFAULT.absent,
     batch: Annotated[
         int | None,
         typer.Option(envvar="JAXCPP_BATCH", min=1, metavar="N", help="Contracts solved together."),
@@ -80,11 +88,12 @@ def plan(
     can also be set in the environment (JAXCPP_TOLERANCE, ...) and in a TOML file.
     """
     settings = Settings(
-        additive_fee=parse_fee(fee),
+        fees=parse_fees(fee),
         tolerance=tolerance,
         method=method,
         units=units,
         flows=flows,
+        absent=absent,
         max_rounds=max_rounds,
         batch=batch,
     )
@@ -112,13 +121,14 @@ def _plan(
     read = time.perf_counter() - started
     backend.start(device)
     from jaxcpp.fleet.contracts import CoupledContractsError
+    from jaxcpp.fleet.rules import FeeError
     from jaxcpp.fleet.solve import plan_fleet
     from jaxcpp.fleet.whole import WholeUnitsError
 
     try:
         with progress_bar(Console(stderr=True)) as on_progress:
             run = plan_fleet(fleet, settings, on_progress)
-    except (CoupledContractsError, WholeUnitsError) as error:
+    except (CoupledContractsError, WholeUnitsError, FeeError) as error:
         fail(str(error), Status.BAD_INPUT)
     info = {
         "version": jaxcpp.__version__,

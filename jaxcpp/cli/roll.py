@@ -12,7 +12,8 @@ import typer
 
 import jaxcpp
 from jaxcpp.cli import backend
-from jaxcpp.cli.options import Config, Device, Fee, FleetFolder, Json, RunFolder, Tolerance, parse_fee
+from jaxcpp.cli.fees import parse_fees
+from jaxcpp.cli.options import Config, Device, Fees, FleetFolder, Json, RunFolder, Tolerance
 from jaxcpp.cli.status import Status, fail
 from jaxcpp.fleet.roll_settings import Forecast, Policy, RollError, RollSettings, check_weeks
 from jaxcpp.fleet.settings import Settings
@@ -79,7 +80,7 @@ def roll(
             help="What is known of demand: all of it, or the mean of the weeks before.",
         ),
     ] = "perfect",
-    fee: Fee = "none",
+    fee: Fees = [],  # noqa: B006  (typer copies it)
     tolerance: Tolerance = _SOLVE.tolerance,
     max_rounds: Annotated[
         int, typer.Option(min=1, metavar="N", help="Rounds before a contract is given up for a week.")
@@ -100,7 +101,7 @@ def roll(
     settings = RollSettings(
         weeks=weeks, start=start, window=window, commit=1 if commit == 1 else window, policy=policy,
         cover=cover, forecast=kind, trailing=back,
-        solve=Settings(additive_fee=parse_fee(fee), tolerance=tolerance, max_rounds=max_rounds),
+        solve=Settings(fees=parse_fees(fee), tolerance=tolerance, max_rounds=max_rounds),
     )  # fmt: skip
     document, currency = _roll(fleet, run, settings, resume=resume, skip_bad=skip_bad, device=device)
     status = _report(document, currency, run, as_json=as_json)
@@ -158,11 +159,12 @@ def _weeks(fleet: Fleet, folder: Path, settings: RollSettings, last: int | None)
     from jaxcpp.fleet.contracts import CoupledContractsError
     from jaxcpp.fleet.roll import Roll
     from jaxcpp.fleet.roll_layout import states_of, week_columns
+    from jaxcpp.fleet.rules import FeeError
 
     seconds: dict[str, float] = {}
     try:
         rolling = Roll(fleet, settings)
-    except CoupledContractsError as error:
+    except (CoupledContractsError, FeeError) as error:
         fail(str(error), Status.BAD_INPUT)
     first = settings.start if last is None else last + 1
     states = rolling.start() if last is None else states_of(rolling, tables.read_week(folder, last, "state"))

@@ -43,6 +43,8 @@ def summary(contracts: Columns, document: Mapping[str, Any], currency: str) -> T
     table.add_row("cost-benefit transfers", _money(total("cbt")), currency)
     table.add_row("fees", _money(total("fee")), currency)
     table.add_row("paid", _money(total("paid")), currency)
+    if document.get("budget") is not None:
+        table.add_row("principal's budget", _money(document["budget"]), _budget(document["budget"], currency))
     gaps = np.asarray(contracts["efficiency_gap"], dtype=float)
     gaps = gaps[np.isfinite(gaps)]
     if gaps.size:
@@ -57,6 +59,12 @@ def summary(contracts: Columns, document: Mapping[str, Any], currency: str) -> T
     spent = ", ".join(f"{name} {seconds[name]:.1f}" for name in _PHASES if name in seconds)
     table.add_row("seconds", f"{seconds['total']:.1f}", spent)
     return table
+
+
+def _budget(amount: float, currency: str) -> str:
+    """What the sign of the principal's budget means, if all parties' transfers were made."""
+    kind = "a surplus" if amount > 0.0 else "a deficit" if amount < 0.0 else "balanced"
+    return f"{currency} {kind}, if the retailer's own transfer were made too".strip()
 
 
 def attention(contracts: Columns, status: str, what: str) -> list[str]:

@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
-from jaxcpp.agents.protocol import Agent
+from jaxcpp.agents.protocol import Agent, Responder
 from jaxcpp.consensus.outcome import Outcome, settle
 from jaxcpp.transport import path
 
@@ -22,7 +22,7 @@ TURN = 8
 """Rounds between two certificates."""
 
 
-def evaluate(retailer: Agent[Any], supplier: Agent[Any]) -> path.Evaluate:
+def evaluate(retailer: Responder, supplier: Responder) -> path.Evaluate:
     """The joint smoothed dual, from two answers."""
 
     def at(price: Float[Array, " n"], epsilon: Float[Array, ""]) -> path.Evaluation:
@@ -49,7 +49,7 @@ def begin(
 
 
 def turn(
-    retailer: Agent[Any], supplier: Agent[Any], state: path.PathState, tolerance: Float[Array, ""]
+    retailer: Responder, supplier: Responder, state: path.PathState, tolerance: Float[Array, ""]
 ) -> tuple[path.PathState, Outcome]:
     """A few rounds, then a certificate, which ends the path; one that fails goes on at a tighter target."""
     joint = evaluate(retailer, supplier)
@@ -58,7 +58,7 @@ def turn(
 
 
 def certify(
-    retailer: Agent[Any], supplier: Agent[Any], state: path.PathState, tolerance: Float[Array, ""]
+    retailer: Responder, supplier: Responder, state: path.PathState, tolerance: Float[Array, ""]
 ) -> tuple[path.PathState, Outcome]:
     """What the price is worth; where a path has ended and its certificate fails, the path goes on."""
     outcome = settle(retailer, supplier, path.reached(state), state.epsilon, state.rounds)

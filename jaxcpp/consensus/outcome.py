@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxcpp.agents.protocol import Agent, Confirmation
+from jaxcpp.agents.protocol import Confirmation, Responder
 
 FEASIBLE = 1e-9
 """Units of a contract of volume 1 that may be missing from a plan still called feasible, in float64."""
@@ -61,8 +61,8 @@ class Outcome(eqx.Module):
 
 
 def settle(
-    retailer: Agent[Any],
-    supplier: Agent[Any],
+    retailer: Responder,
+    supplier: Responder,
     price: Float[Array, " n"],
     epsilon: Float[Array, ""],
     rounds: Int[Array, ""],

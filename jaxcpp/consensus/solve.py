@@ -10,18 +10,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcpp.agents.protocol import Agent
-from jaxcpp.consensus import admm, newton
+from jaxcpp.consensus import admm, newton, tolled
 from jaxcpp.consensus.outcome import Outcome
 
-METHODS: dict[str, ModuleType] = {"newton": newton, "admm": admm}
-"""Each offers `begin`, `turn`, `finished` and `MAX_ROUNDS`."""
+METHODS: dict[str, ModuleType] = {"newton": newton, "admm": admm, "tolled": tolled}
+"""Each offers `begin`, `turn`, `finished` and `MAX_ROUNDS`; `tolled` is `newton` for a tolled retailer."""
 
 
 def solve(
     retailer: Agent[Any],
     supplier: Agent[Any],
     tolerance: Float[Array, ""],
-    method: Literal["newton", "admm"] = "newton",
+    method: Literal["newton", "admm", "tolled"] = "newton",
     max_rounds: int | None = None,
 ) -> Outcome:
     """Consensus of two agents, to a certified gap of `tolerance` times chain cost.

@@ -14,10 +14,12 @@ from jaxcpp.consensus.solve import METHODS
 from jaxcpp.fleet import store
 from jaxcpp.fleet.contracts import Index
 from jaxcpp.fleet.data import Floats
+from jaxcpp.fleet.fees import Charges, free
 from jaxcpp.fleet.pack import Bucket, Lanes, Shape
 from jaxcpp.fleet.programs import PROGRAMS, Prepared
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.whole import Lane, issue_whole
+from jaxcpp.mechanism.choice import steps
 from jaxcpp.mechanism.contract import Contract
 from jaxcpp.transport import kernels
 
@@ -101,12 +103,14 @@ def in_batches(
     for first in range(0, len(chosen), size):
         index = np.resize(chosen[first : first + size], size)
         part = PROGRAMS(step, *store.take(args, index), *shared, static=static)
-        into = store.put(store.empty(part, lanes) if into is None else into, part, index)
+        into = store.put(into, part, index, lanes)
     return into
 
 
-def solve_bucket(bucket: Bucket, settings: Settings, on_lanes: OnLanes) -> Solved:
-    """Every contract of a bucket, to its certificate or to the end of its rounds."""
+def solve_bucket(
+    bucket: Bucket, settings: Settings, on_lanes: OnLanes, fees: Charges | None = None
+) -> Solved:
+    """Every contract of a bucket, to its certificate or to the end of its rounds; no fees by default."""
     count = len(bucket.contract)
     size, small = lanes_per_batch(bucket.shape, count, settings), lanes_per_small_batch(count)
     tolerance, whole = np.asarray(settings.tolerance), settings.units == "integer"
@@ -121,8 +125,10 @@ def solve_bucket(bucket: Bucket, settings: Settings, on_lanes: OnLanes) -> Solve
     if whole:
         outcome, volume = store.fetch((outcome, prepared.terms.volume))
         outcome = issue_whole(outcome, volume, _private(bucket, outcome, size))
-    shared = (np.asarray(settings.additive_fee), tolerance)
-    contract = in_batches(small, "conclude", (prepared.own, prepared.terms, quo, outcome), shared)
+    fees = free(count) if fees is None else fees
+    choice = _choice(lanes, prepared, outcome, fees, size, settings)
+    judged = prepared.own, prepared.terms, quo, outcome, choice, fees
+    contract = in_batches(small, "conclude", judged, (tolerance,))
     return Solved(bucket, *store.fetch((prepared.terms.volume, quo.unmet, contract)))
 
 
@@ -142,36 +148,81 @@ def _private(bucket: Bucket, outcome: Outcome, size: int) -> Callable[[Index], I
 def consensus(lanes: Lanes, prepared: Prepared, size: int, settings: Settings, on_lanes: OnLanes) -> Outcome:
     """Every contract's consensus; one that the native search leaves uncertified is taken up by its twin."""
     everyone = np.arange(store.count(lanes))
+    of, state = (lanes,), prepared.state
     if settings.method != "newton" or not kernels.usable(lanes.demand):
-        return _turns(lanes, prepared, everyone, size, "turn", settings, on_lanes)
-    outcome = _turns(lanes, prepared, everyone, size, "search", settings, on_lanes)
+        return _turns(of, state, everyone, size, "turn", settings.method, settings, on_lanes)
+    outcome = _turns(of, state, everyone, size, "search", "newton", settings, on_lanes)
     certified, missing = store.fetch((outcome.certified(settings.tolerance), outcome.missing))
     left = np.flatnonzero(~certified & (missing <= FEASIBLE))
-    return _turns(lanes, prepared, left, size, "turn", settings, lambda *_: None, outcome)
+    return _turns(of, state, left, size, "turn", "newton", settings, _nobody, outcome)
+
+
+def _choice(
+    lanes: Lanes,
+    prepared: Prepared,
+    efficient: Outcome,
+    fees: Charges,
+    size: int,
+    settings: Settings,
+) -> Outcome | None:
+    """What suppliers like best on their schedules; the efficient plan where no fee moves it."""
+    if not fees.distorts:
+        return None
+    moved = fees.distorted
+    choice = jax.tree.map(np.array, store.fetch(efficient))
+    if not len(moved):
+        return choice
+    method, tolerance = steps(fees.over is not None, settings.method), np.asarray(settings.tolerance)
+    terms, order = rows(store.fetch((prepared.terms, prepared.order.plan)), moved)
+    of = store.take(lanes, moved), rows(fees, moved), order
+    state = in_batches(size, "pose", of, (), (method,))
+    everyone = np.arange(len(moved))
+    if method == "newton" and kernels.usable(lanes.demand):
+        found = _turns(of, state, everyone, size, "search_on", method, settings, _nobody)
+        left = np.flatnonzero(~store.fetch(found.certified(settings.tolerance)))
+        found = _turns(of, state, left, size, "turn_on", method, settings, _nobody, found)
+    else:
+        found = _turns(of, state, everyone, size, "turn_on", method, settings, _nobody)
+    found = store.fetch(found)
+    if settings.units == "integer":
+
+        def private(chosen: Index) -> Iterator[Lane]:
+            args = store.take((*of, found.plan), chosen)
+            batch = store.fetch(in_batches(size, "private_on", args, (tolerance,))) if len(chosen) else None
+            yield from (rows(batch, lane) for lane in range(len(chosen)))
+
+        found = issue_whole(found, terms.volume, private)
+    back = in_batches(lanes_per_small_batch(len(moved)), "read", (of[1], found, order, terms), ())
+    return store.put(choice, store.fetch(back), moved, store.count(choice))
 
 
 def _turns(
-    lanes: Lanes,
-    prepared: Prepared,
+    lanes: tuple[Any, ...],
+    begun: Any,
     waiting: Index,
     size: int,
     step: str,
+    name: str,
     settings: Settings,
     on_lanes: OnLanes,
     outcomes: Any = None,
 ) -> Outcome:
-    """Turn after turn on the first `size` of the contracts that still need one; answers into `outcomes`."""
-    method = METHODS[settings.method]
+    """Turn after turn of a step on the first `size` of the contracts that still need one.
+
+    `lanes` are the step's arguments that stay, `begun` the first states of the method called `name`;
+    answers go into `outcomes`.
+    """
+    method = METHODS[name]
     limit = np.asarray(method.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds, np.int32)
     tolerance = np.asarray(settings.tolerance)
-    static = (settings.method,) if step == "turn" else ()
-    states = jax.tree.map(lambda leaf: leaf.copy(), prepared.state)
+    static = (name,) if step in ("turn", "turn_on") else ()
+    states, count = store.mine(begun), store.count(lanes)
     while len(waiting):
         now = waiting[:size]
         index = np.resize(now, size)
-        state, outcome = PROGRAMS(step, *store.take((lanes, states), index), tolerance, limit, static=static)
-        outcomes = store.empty(outcome, store.count(lanes)) if outcomes is None else outcomes
-        states, outcomes = store.put(states, state, index), store.put(outcomes, outcome, index)
+        state, outcome = PROGRAMS(step, *store.take((*lanes, states), index), tolerance, limit, static=static)
+        states = store.put(states, state, index, count)
+        outcomes = store.put(outcomes, outcome, index, count)
         certified = outcome.certified(settings.tolerance)
         facts = store.fetch((method.finished(state, limit), certified, outcome.gap, outcome.spend))
         ended, *known = (fact[: len(now)] for fact in facts)
@@ -179,6 +230,10 @@ def _turns(
         if ended.any():
             _tell(on_lanes, *(fact[ended] for fact in known))
     return outcomes
+
+
+def _nobody(*_: Any) -> None:
+    """Contracts that were told of already."""
 
 
 def _tell(on_lanes: OnLanes, certified: Any, gap: Floats, spend: Floats) -> None:

@@ -1,7 +1,8 @@
 """Cut a fleet into contracts: one vendor with those of its products that must be planned together.
 
-Here every contract is one product with capacity of its own. Products that share a source's capacity,
-and products with several vendors, tie contracts together; such fleets are refused in words.
+Most contracts are one product with capacity of its own: they are solved one by one. Products that share
+a source's capacity, and products with several vendors, tie offers together: those are left to
+`fleet.bundles`.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxcpp.fleet.data import EVERY, Fleet
+from jaxcpp.fleet.bundles import Bundles, bundles
+from jaxcpp.fleet.data import Fleet
 
 Index = NDArray[np.intp]
 
 
 class CoupledContractsError(ValueError):
-    """The fleet has contracts that are tied together, which this version does not plan."""
+    """Something was asked for that is not done for contracts that are planned together."""
 
 
 @dataclass(frozen=True)
@@ -34,46 +36,39 @@ class Contracts:
         return len(self.ids)
 
 
-def contracts(fleet: Fleet) -> Contracts:
-    """The fleet's contracts, sorted by id.
+def contracts(fleet: Fleet, tied: Bundles | None = None) -> Contracts:
+    """The fleet's contracts that stand alone, sorted by id: all but those of its bundles, `tied`."""
+    tied = bundles(fleet) if tied is None else tied
+    return of_offers(fleet, np.setdiff1d(np.arange(len(fleet.offers.vendor)), tied.offers()))
+
+
+def contracts_alone(fleet: Fleet) -> Contracts:
+    """The contracts of a fleet in which none is tied to another.
 
     Raises:
-        CoupledContractsError: a source's capacity is shared by several products, or a product has
-            several vendors.
+        CoupledContractsError: some are; names the products of the first such bundle.
     """
-    _refuse_coupled(fleet)
-    vendor = fleet.offers.vendor.astype(np.intp)
-    product = fleet.offers.product.astype(np.intp)
+    tied = bundles(fleet)
+    if len(tied):
+        first = ", ".join(repr(str(name)) for name in fleet.product_ids[tied.items[0].products[:2]])
+        raise CoupledContractsError(
+            f"done for contracts that stand alone, and some products share a source's capacity or have "
+            f"several vendors, as {first} ({len(tied)} such bundles in all); leave them out"
+        )
+    return contracts(fleet, tied)
+
+
+def of_offers(fleet: Fleet, rows: Index) -> Contracts:
+    """One contract for each of some rows of `fleet.offers`, sorted by id."""
+    vendor = fleet.offers.vendor[rows].astype(np.intp)
+    product = fleet.offers.product[rows].astype(np.intp)
+    ids = contract_ids(fleet, vendor, product)
+    order = np.argsort(ids, kind="stable")
+    return Contracts(ids[order], rows[order].astype(np.intp), vendor[order], product[order])
+
+
+def contract_ids(fleet: Fleet, vendor: Index, product: Index) -> NDArray[Any]:
+    """`vendor:product`. No product is in two contracts of a vendor, so its first one names a contract."""
     # The first colon ends the vendor: no two contracts have one id, whatever the names hold.
     names = np.char.replace(np.char.replace(fleet.vendor_ids.astype(str), "%", "%25"), ":", "%3A")
-    ids = np.char.add(np.char.add(names[vendor], ":"), fleet.product_ids[product].astype(str))
-    order = np.argsort(ids, kind="stable")
-    return Contracts(ids[order], order, vendor[order], product[order])
-
-
-def _refuse_coupled(fleet: Fleet) -> None:
-    products_of = np.bincount(fleet.offers.vendor, minlength=len(fleet.vendor_ids))
-    shared = (fleet.sources.product == EVERY) & (products_of[fleet.source_vendor[fleet.sources.source]] > 1)
-    problems = []
-    if shared.any():
-        source = int(fleet.sources.source[shared][0])
-        vendor = int(fleet.source_vendor[source])
-        problems.append(
-            f"sources: the capacity of {str(fleet.source_ids[source])!r} is shared by {products_of[vendor]} "
-            f"products of vendor {str(fleet.vendor_ids[vendor])!r} "
-            f"({len(np.unique(fleet.sources.source[shared]))} such sources in all); give each product a "
-            f"capacity of its own in `product_id`"
-        )
-    vendors_of = np.bincount(fleet.offers.product, minlength=len(fleet.product_ids))
-    if (vendors_of > 1).any():
-        product = int(np.argmax(vendors_of > 1))
-        problems.append(
-            f"offers: product {str(fleet.product_ids[product])!r} is offered by "
-            f"{vendors_of[product]} vendors ({int((vendors_of > 1).sum())} such products in all); "
-            f"keep one offer a product"
-        )
-    if problems:
-        raise CoupledContractsError(
-            "This version plans contracts one by one, and some of these are tied together:\n  "
-            + "\n  ".join(problems)
-        )
+    return np.asarray(np.char.add(np.char.add(names[vendor], ":"), fleet.product_ids[product].astype(str)))

@@ -22,8 +22,19 @@ DUST = 1e-9
 ROUNDING = 1e-6
 """Of a contract's volume: less than this unserved just in time comes of rounding the part confirmed."""
 
+MONEY = (
+    "retailer_cost_jit", "retailer_cost_plan", "supplier_cost_jit", "supplier_cost_plan",
+    "retailer_utility_jit", "retailer_utility_plan", "supplier_utility_jit", "supplier_utility_plan",
+    "gain", "cbt", "fee", "price", "paid", "supplier_surplus", "efficiency_lost",
+    "efficiency_gap", "price_error", "lost_error",
+)  # fmt: skip
+"""Columns of contracts that hold money, in their order."""
+
 OF_JIT = ("retailer_cost_jit", "retailer_utility_jit", "gain")
 """Columns that speak of the retailer's life with the just-in-time plan."""
+
+OF_ISSUED = ("efficiency_lost", "lost_error")
+"""Columns that speak of both parties' life with the plan carried out."""
 
 
 def lay_out(fleet: Fleet, found: Contracts, packer: Packer, solved: list[Solved], settings: Settings) -> Run:
@@ -53,6 +64,8 @@ def _flat(part: Solved) -> dict[str, np.ndarray]:
         "price",
         "paid",
         "supplier_surplus",
+        "efficiency_lost",
+        "accepted",
         "code",
         "rounds",
         "filled",
@@ -61,6 +74,7 @@ def _flat(part: Solved) -> dict[str, np.ndarray]:
         columns[name] = getattr(contract, name)
     columns["efficiency_gap"] = contract.certificate.efficiency_gap
     columns["price_error"] = contract.certificate.price_error
+    columns["lost_error"] = contract.certificate.lost_error
     columns["jit_total"], columns["order_total"] = contract.jit.sum(axis=-1), contract.ordered
     left, lost_sale_cost = part.unmet, part.bucket.lanes.retailer[:, 3]
     unserved = np.isinf(lost_sale_cost) & (left > ROUNDING)
@@ -99,12 +113,9 @@ def _contract_columns(
         "status": np.asarray(codes.NAMES)[code],
         "reason": words.tolist(),
     }
-    for name in (
-        "retailer_cost_jit", "retailer_cost_plan", "supplier_cost_jit", "supplier_cost_plan",
-        "retailer_utility_jit", "retailer_utility_plan", "supplier_utility_jit", "supplier_utility_plan",
-        "gain", "cbt", "fee", "price", "paid", "supplier_surplus", "efficiency_gap", "price_error",
-    ):  # fmt: skip
+    for name in MONEY:
         without = infeasible & (name != "paid") | no_jit & (name in OF_JIT)
+        without |= no_jit & ~lane["accepted"] & (name in OF_ISSUED)
         columns[name] = np.where(without, np.nan, lane[name])
     columns["rounds"] = lane["rounds"].astype(np.int32)
     columns["solver"] = [settings.method] * len(found)

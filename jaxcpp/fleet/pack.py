@@ -125,17 +125,15 @@ class Packer:
 
     def sources(self, vendor: int, product: int) -> tuple[Ints, Floats, Floats]:
         """A vendor's sources of a product: positions, lanes (source, inbound), capacity (source, week)."""
-        fleet, weight = self.fleet, self.fleet.products.weight[product]
+        fleet = self.fleet
         used, costs, capacities = [], [], []
-        for source in range(self._sources_of[vendor], self._sources_of[vendor + 1]):
-            capacity, cost = np.full(fleet.weeks, np.nan), np.full(len(fleet.inbound_ids), np.inf)
+        for source in self.sources_of(vendor):
+            capacity = np.full(fleet.weeks, np.nan)
             for wanted in (EVERY, product):  # a product's own row wins, and within it a week's own row
                 for row in range(*self._capacity.of(source, wanted).indices(len(fleet.sources.week))):
                     week = fleet.sources.week[row]
                     capacity[slice(None) if week == EVERY else week] = fleet.sources.capacity[row]
-                rows = self._inbound.of(source, wanted)
-                lanes = fleet.inbound_lanes
-                cost[lanes.inbound[rows]] = lanes.unit_cost[rows] + lanes.cost_per_kg[rows] * weight
+            cost = self.vendor_lanes(source, product)
             if np.isfinite(capacity).any() and np.isfinite(cost).any():
                 used.append(source)
                 costs.append(cost)
@@ -144,20 +142,43 @@ class Packer:
         return (
             np.asarray(used, np.int32),
             np.asarray(costs).reshape(-1, empty[0][1]),
-            self._whole(np.asarray(capacities).reshape(-1, empty[1][1])),
+            self.whole(np.asarray(capacities).reshape(-1, empty[1][1])),
         )
 
-    def _whole(self, units: Floats) -> Floats:
+    def vendor_lanes(self, source: int, product: int) -> Floats:
+        """A source's lanes for a product, (inbound,) [currency / unit]; a product's own row wins."""
+        lanes, cost = self.fleet.inbound_lanes, np.full(len(self.fleet.inbound_ids), np.inf)
+        for wanted in (EVERY, product):
+            rows = self._inbound.of(source, wanted)
+            weighed = lanes.cost_per_kg[rows] * self.fleet.products.weight[product]
+            cost[lanes.inbound[rows]] = lanes.unit_cost[rows] + weighed
+        return cost
+
+    def stock(self, product: int) -> Floats:
+        """A product's inventory, (inbound,) [units]."""
+        units, rows = np.zeros(len(self.fleet.inbound_ids)), self._stock.within(product)
+        units[self.fleet.inventory.inbound[rows]] = self.whole(self.fleet.inventory.units[rows])
+        return units
+
+    def demand_rows(self, product: int) -> slice:
+        """The rows of the fleet's demand that speak of a product."""
+        return self._demand.within(product)
+
+    def sources_of(self, vendor: int) -> range:
+        """A vendor's sources, as positions in the fleet."""
+        return range(int(self._sources_of[vendor]), int(self._sources_of[vendor + 1]))
+
+    def whole(self, units: Floats) -> Floats:
+        """Units as they can be shipped: rounded down where only whole ones are."""
         return np.floor(units + 1e-9) if self.whole_units else units
 
     def lane(self, contract: int) -> Lane:
         """One contract's numbers, with the inbound nodes that matter to it."""
         fleet = self.fleet
         vendor, product = int(self.found.vendor[contract]), int(self.found.product[contract])
-        rows, stocked = self._demand.within(product), self._stock.within(product)
+        rows = self.demand_rows(product)
         source, inbound, capacity = self.sources(vendor, product)
-        stock = np.zeros(len(fleet.inbound_ids))
-        stock[fleet.inventory.inbound[stocked]] = self._whole(fleet.inventory.units[stocked])
+        stock = self.stock(product)
         region = fleet.demand.region[rows]
         outbound = self.outbound(product)[:, region]
         reached, serves = np.isfinite(inbound).any(axis=0), np.isfinite(outbound).any(axis=1)

@@ -22,15 +22,19 @@ from jaxtyping import Array, Float, Int
 from jaxcpp.agents.retailer import Retailer
 from jaxcpp.agents.supplier import Supplier
 from jaxcpp.agents.terms import Terms
+from jaxcpp.agents.toll import Toll
+from jaxcpp.agents.tolled import TolledAgent
 from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.consensus.solve import METHODS
-from jaxcpp.fleet import store
+from jaxcpp.fleet import bundle_steps, store
+from jaxcpp.fleet.fees import Charges
 from jaxcpp.fleet.pack import Lanes
+from jaxcpp.mechanism import choice as chosen
 from jaxcpp.mechanism import status_quo as quo
 from jaxcpp.mechanism.contract import Contract, offer
-from jaxcpp.mechanism.fees import AdditiveFee
+from jaxcpp.mechanism.fees import Schedule
 from jaxcpp.mechanism.terms import frame
 from jaxcpp.transport import kernels, living
 from jaxcpp.transport.rounding import Flows
@@ -50,6 +54,9 @@ jax.tree_util.register_dataclass(
         "scale",
     ],
     meta_fields=[],
+)
+jax.tree_util.register_dataclass(
+    Charges, data_fields=["alpha", "after", "rate", "over", "under"], meta_fields=[]
 )
 
 Money = Float[Array, ""]
@@ -143,18 +150,86 @@ def flows(
 
 def private(
     lane: Lanes, plan: Array, price: Array, epsilon: Money
-) -> tuple[TransportAgent, Flows, TransportAgent, Flows]:
+) -> tuple[TransportAgent, Flows, TransportAgent, Flows, None]:
     """Both parties, and the flows near `price` behind a plan, in scaled units."""
     retailer, vendor, terms = parties(lane)
     buys, ships = retailer.agent(terms), vendor.agent(terms)
-    return buys, buys.flows(plan, price, epsilon), ships, ships.flows(plan, -price, epsilon)
+    return buys, buys.flows(plan, price, epsilon), ships, ships.flows(plan, -price, epsilon), None
+
+
+def schedule(fees: Charges) -> Schedule:
+    """The prices of one contract."""
+    numbers: tuple[Any, ...] = (fees.alpha, fees.after, fees.rate, fees.over, fees.under)
+    return Schedule(*(None if part is None else jnp.asarray(part) for part in numbers))  # type: ignore[arg-type]
+
+
+def _posed(lane: Lanes, fees: Charges, order: Array) -> chosen.Posed:
+    retailer, vendor, terms = parties(lane)
+    return chosen.pose(schedule(fees), retailer.agent(terms), vendor.agent(terms), order, terms)
+
+
+def pose(method: str, lane: Lanes, fees: Charges, order: Array) -> Any:
+    """The method's first state on the way to the supplier's choice."""
+    posed = _posed(lane, fees, order)
+    return METHODS[method].begin(posed.retailer, posed.supplier)
+
+
+def turn_on(
+    method: str, lane: Lanes, fees: Charges, order: Array, state: Any, tolerance: Money,
+    limit: Int[Array, ""],
+) -> tuple[Any, Outcome]:  # fmt: skip
+    """As `turn`, on a price schedule."""
+    del limit
+    posed = _posed(lane, fees, order)
+    return METHODS[method].turn(posed.retailer, posed.supplier, state, tolerance)
+
+
+def search_on(
+    lane: Lanes, fees: Charges, order: Array, state: Any, tolerance: Money, limit: Int[Array, ""]
+) -> tuple[Any, Outcome]:
+    """As `search`, on a price schedule without a toll: the kernel knows two sides."""
+    posed = _posed(lane, fees, order)
+    buys, ships = posed.retailer, posed.supplier
+    assert isinstance(buys, TransportAgent)
+    state = kernels.follow_joint(
+        buys.side, ships.side, buys.lost_margin, ships.unit_margin, state, tolerance, limit
+    )
+    return newton.certify(buys, ships, state, tolerance)
+
+
+def private_on(
+    lane: Lanes, fees: Charges, order: Array, plan: Array, tolerance: Money
+) -> tuple[TransportAgent, Flows, TransportAgent, Flows, Toll | None]:
+    """As `private`, on a price schedule; with the cheapest flows for the plan."""
+    posed = _posed(lane, fees, order)
+    one = posed.retailer
+    buys, toll = (one.agent, one.toll) if isinstance(one, TolledAgent) else (one, None)
+    taken = living.cheapest(buys.side, plan, tolerance).flows
+    shipped = living.cheapest(posed.supplier.side, plan, tolerance).flows
+    return buys, taken, posed.supplier, shipped, toll
+
+
+def read(fees: Charges, outcome: Outcome, order: Array, terms: Terms) -> Outcome:
+    """What was found on a price schedule, in both parties' own costs."""
+    return chosen.read(schedule(fees), outcome, order, terms)
+
+
+def live(lane: Lanes, plan: Array, tolerance: Money) -> tuple[quo.Cost, Money]:
+    """What living with a plan [units] costs a product's retailer, and what it leaves unserved; scaled."""
+    retailer, _, terms = parties(lane)
+    agent = retailer.agent(terms)
+    x = plan / terms.volume
+    bracket = living.cheapest(agent.side, x, tolerance)
+    lives = agent.account(bracket.flows, x)
+    return quo.Cost(bracket.lower, bracket.upper, lives.spend), lives.unmet + jnp.sum(bracket.flows.short)
 
 
 def conclude(
-    own: Money, terms: Terms, status: quo.StatusQuo, outcome: Outcome, alpha: Money, tolerance: Money
-) -> Contract:
+    own: Money, terms: Terms, status: quo.StatusQuo, efficient: Outcome, choice: Outcome | None,
+    fees: Charges, tolerance: Money,
+) -> Contract:  # fmt: skip
     """The offer and the supplier's decision."""
-    return offer(own, terms, status, outcome, AdditiveFee(alpha), tolerance)
+    return offer(own, terms, status, efficient, schedule(fees), tolerance, choice)
 
 
 STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
@@ -165,9 +240,19 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "search": (search, (0, 0, None, None)),
     "flows": (flows, (0, 0, None)),
     "private": (private, (0, 0, 0, 0)),
-    "conclude": (conclude, (0, 0, 0, 0, None, None)),
+    "pose": (pose, (0, 0, 0)),
+    "turn_on": (turn_on, (0, 0, 0, 0, None, None)),
+    "search_on": (search_on, (0, 0, 0, 0, None, None)),
+    "private_on": (private_on, (0, 0, 0, 0, None)),
+    "read": (read, (0, 0, 0, 0)),
+    "live": (live, (0, 0, None)),
+    "bundle_agree": (bundle_steps.agree, (0, None, None)),
+    "bundle_fill": (bundle_steps.fill, (0, 0, 0, None, None)),
+    "bundle_absent": (bundle_steps.absent, (0, 0, 0, None, None)),
+    "bundle_settle": (bundle_steps.settle, (0, 0, 0, 0, 0, None)),
+    "conclude": (conclude, (0, 0, 0, 0, 0, 0, None)),
 }
-"""Each step of one contract, and which of its arguments (after the static ones) have a lane axis."""
+"""Each step of a contract or a bundle, and which arguments (after the static ones) have a lane axis."""
 
 
 ONE_ORDER: dict[str, bool | str] = {"xla_cpu_experimental_ynn_fusion_type": ""}
@@ -215,7 +300,7 @@ class Programs:
 
     def __call__(self, step: str, *args: Any, static: tuple[Any, ...] = ()) -> Any:
         """Run a step on a batch; gives arrays back where the lanes lie."""
-        key = (step, static, *((np.shape(leaf), np.result_type(leaf)) for leaf in jax.tree.leaves(args)))
+        key = (step, static, *((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(args)))
         with self._lock:
             busy = self._busy.setdefault(key, threading.Lock())
         with busy:  # two threads with the same shapes compile one program

@@ -32,8 +32,38 @@ class Run:
     flows: Columns | None
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = ""
+    worst_gap: float | None = None  # relative; None: to be read off the contracts
 
     def status_counts(self) -> dict[str, int]:
         """Contracts by status."""
         names, counts = np.unique(np.asarray(self.contracts["status"], dtype=str), return_counts=True)
         return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+
+
+def worst_gap(contracts: Columns) -> float:
+    """The largest certified gap as a fraction of its contract's chain cost; contracts without one count 0."""
+    gap = np.asarray(contracts["efficiency_gap"], dtype=float)
+    cost = sum(np.asarray(contracts[f"{party}_cost_plan"], dtype=float) for party in ("retailer", "supplier"))
+    positive = gap > 0
+    with np.errstate(divide="ignore"):
+        return float(np.max(gap[positive] / np.asarray(cost)[positive], initial=0.0))
+
+
+def budget(contracts: Columns) -> float:
+    """What a principal who made every party's VCG transfer would be left with, before fees [currency].
+
+    Negative = a deficit: the retailer is paid for what its being there is worth to the vendors
+    (arXiv:2605.16695 section 3.2).
+    """
+    known = {name: np.asarray(contracts[name], dtype=float) for name in ("cbt", *_SUPPLIER)}
+    return float(np.nansum(known["cbt"] - (known[_SUPPLIER[1]] - known[_SUPPLIER[0]])))
+
+
+def in_words(budget: float, currency: str = "") -> str:
+    """A budget as a person says it: a surplus, a deficit, or balanced."""
+    if budget == 0.0:
+        return "balanced"
+    return f"a {'surplus' if budget > 0.0 else 'deficit'} of {abs(budget):,.2f} {currency}".rstrip()
+
+
+_SUPPLIER = ("supplier_utility_jit", "supplier_utility_plan")

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from jaxcpp.fleet.batch import OnLanes
-from jaxcpp.fleet.contracts import Contracts, contracts
+from jaxcpp.fleet.contracts import Contracts, contracts_alone
 from jaxcpp.fleet.data import Fleet, Floats
+from jaxcpp.fleet.fees import charges, check_fees
 from jaxcpp.fleet.roll_settings import RollSettings, check_weeks
 from jaxcpp.fleet.settings import OnProgress
 from jaxcpp.fleet.solve import reporter
@@ -54,14 +55,22 @@ class Roll:
     Raises:
         RollError: the weeks do not fit the table (see `check_weeks`).
         CoupledContractsError: contracts of the fleet are tied together (see `fleet.contracts`).
+        FeeError: a fee speaks of something that the fleet does not have.
     """
 
     def __init__(self, fleet: Fleet, settings: RollSettings) -> None:
         check_weeks(settings, fleet.weeks)
         self.fleet, self.settings = fleet, settings
-        self.found: Contracts = contracts(fleet)
+        check_fees(settings.solve.fees, fleet)
+        self.found: Contracts = contracts_alone(fleet)
         self.groups = groups(fleet, self.found, settings)
-        self.runs = [Weeks(group, settings, fleet.weeks) for group in self.groups]
+        rules = settings.solve.fees
+        self.runs = [
+            Weeks(
+                group, settings, fleet.weeks, charges(rules, fleet, self.found, group.contract, group.nodes)
+            )
+            for group in self.groups
+        ]
 
     def start(self) -> list[States]:
         """The states before the first week, one entry a group."""

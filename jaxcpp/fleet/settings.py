@@ -6,10 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from jaxcpp.fleet.rules import FeeRule
+
 Method = Literal["newton", "admm"]
 Units = Literal["continuous", "integer"]
 
 METHODS: tuple[Method, ...] = ("newton", "admm")
+Absent = Literal["jit", "excluded"]
+"""What a vendor delivers that stays out of the mechanism while others take part."""
 UNITS: tuple[Units, ...] = ("continuous", "integer")
 
 
@@ -18,15 +22,16 @@ class Settings:
     """What `jaxcpp plan` can be told about the solve.
 
     `tolerance` is the certified efficiency gap asked for, as a fraction of a contract's chain
-    cost; `additive_fee` is in currency per contract.
+    cost; `fees` are charged to the vendors (see `fleet.fees`).
     """
 
-    additive_fee: float = 0.0
+    fees: tuple[FeeRule, ...] = ()
     tolerance: float = 1e-5
     method: Method = "newton"
     units: Units = "continuous"
     flows: bool = False
     max_rounds: int | None = None  # None: the method's own limit
+    absent: Absent = "jit"  # products of several vendors: what one that stays out delivers
     batch: int | None = None  # lanes solved together; None: chosen by problem size
 
 

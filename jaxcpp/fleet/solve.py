@@ -9,8 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 
 from jaxcpp.fleet.batch import OnLanes, Solved
+from jaxcpp.fleet.bundle_layout import with_bundles
+from jaxcpp.fleet.bundle_solve import check_bundles, solve_bundles
+from jaxcpp.fleet.bundles import bundles
 from jaxcpp.fleet.contracts import contracts
 from jaxcpp.fleet.data import Fleet
+from jaxcpp.fleet.fees import Charges, charges, check_fees
 from jaxcpp.fleet.layout import lay_out
 from jaxcpp.fleet.pack import Bucket, Packer
 from jaxcpp.fleet.parts import solve_in_parts, workers
@@ -27,30 +31,42 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
     how many contracts are solved together.
 
     Raises:
-        CoupledContractsError: contracts of the fleet are tied together (see `fleet.contracts`).
+        CoupledContractsError: something is asked for that is not done for contracts that are tied together.
+        FeeError: a fee speaks of a vendor, product, node or week the fleet does not have.
         WholeUnitsError: whole units were asked for, and demand or inventory is not whole.
     """
     begun, running = time.perf_counter(), PROGRAMS.running
-    found = contracts(fleet)
+    tied = bundles(fleet)
+    found = contracts(fleet, tied)
+    check_fees(settings.fees, fleet)
     whole = settings.units == "integer"
     if whole:
         check_whole(fleet)
+    check_bundles(fleet, tied, settings)
     packer = Packer(fleet, found, whole)
     buckets = packer.buckets()
-    report = reporter(len(found), on_progress)
+    rows = len(found) + sum(len(item.vendors) for item in tied.items)
+    report = reporter(rows, on_progress)
     packed = time.perf_counter()
-    solved = _solve_all(buckets, settings, report)
+    fees = [charges(settings.fees, fleet, found, bucket.contract, bucket.nodes) for bucket in buckets]
+    solved = solve_all(buckets, fees, settings, report)
+    joint = solve_bundles(fleet, tied, settings, report, workers())
     waited = time.perf_counter() - packed - (PROGRAMS.running - running)
-    run = lay_out(fleet, found, packer, solved, settings)
+    run = with_bundles(lay_out(fleet, found, packer, solved, settings) if solved else None, fleet, joint)
     run.device = f"{jax.devices()[0].device_kind} ({jax.default_backend()})"
     # Compiling goes on beside solving: what counts is how long the device had to wait for it.
     run.seconds = {"compile": max(waited, 0.0), "solve": time.perf_counter() - begun - max(waited, 0.0)}
     return run
 
 
-def _solve_all(buckets: list[Bucket], settings: Settings, report: OnLanes) -> list[Solved]:
+def solve_all(
+    buckets: list[Bucket], fees: list[Charges], settings: Settings, report: OnLanes
+) -> list[Solved]:
+    """Every bucket with its fees, in order; compiling goes on beside solving."""
     with ThreadPoolExecutor(workers()) as pool:
-        return list(pool.map(lambda bucket: solve_in_parts(bucket, settings, report), buckets))
+        return list(
+            pool.map(lambda bucket, fee: solve_in_parts(bucket, settings, report, fee), buckets, fees)
+        )
 
 
 def reporter(total: int, on_progress: OnProgress | None) -> OnLanes:

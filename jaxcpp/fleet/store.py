@@ -46,21 +46,24 @@ def take(tree: Any, index: Index) -> Any:
     return _gather(tree, np.asarray(index, np.int32))
 
 
-def empty(like: Any, lanes: int) -> Any:
-    """A tree for `lanes` lanes, all zero, of the shapes of a batch."""
-    if isinstance(jax.tree.leaves(like)[0], jax.Array):
-        return jax.tree.map(lambda leaf: jnp.zeros((lanes, *leaf.shape[1:]), leaf.dtype), like)
-    return jax.tree.map(lambda leaf: np.zeros((lanes, *leaf.shape[1:]), leaf.dtype), like)
+def mine(tree: Any) -> Any:
+    """A tree whose lanes may be replaced by `put` without the other being changed."""
+    return jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.array(leaf), tree)
 
 
-def put(into: Any, batch: Any, index: Index) -> Any:
-    """`into` with its lanes `index` replaced by those of a batch; the old tree is not to be used again.
+def put(into: Any, batch: Any, index: Index, lanes: int) -> Any:
+    """`into` with some of its `lanes` replaced by those of a batch; the old tree is not to be used again.
 
-    Indices that come more than once must come with the same values.
+    Where there is no `into` yet, its other lanes are zero. Indices that come more than once must come
+    with the same values.
     """
-    if isinstance(jax.tree.leaves(into)[0], jax.Array):
-        if len(index) == count(into) and bool(np.all(index == np.arange(len(index)))):
-            return batch
+    away_from_host = isinstance(jax.tree.leaves(batch)[0], jax.Array)
+    if away_from_host and len(index) == lanes and bool(np.all(index == np.arange(lanes))):
+        return batch
+    if into is None:
+        zeros = jnp.zeros if away_from_host else np.zeros
+        into = jax.tree.map(lambda leaf: zeros((lanes, *leaf.shape[1:]), leaf.dtype), batch)
+    if away_from_host:
         return _scatter(into, batch, np.asarray(index, np.int32))
     for target, source in zip(jax.tree.leaves(into), jax.tree.leaves(batch), strict=True):
         target[index] = source

@@ -11,6 +11,7 @@ from jaxcpp.fleet import store
 from jaxcpp.fleet import week_steps as _registered  # noqa: F401  (its steps join those of `programs`)
 from jaxcpp.fleet.batch import OnLanes, consensus, in_batches, lanes_per_batch, lanes_per_small_batch
 from jaxcpp.fleet.data import Floats
+from jaxcpp.fleet.fees import Charges
 from jaxcpp.fleet.pack import Lanes
 from jaxcpp.fleet.roll_settings import RollSettings
 from jaxcpp.fleet.windows import Group, Window, entries, forecast, put, take, window
@@ -98,8 +99,8 @@ def empty_state(group: Group) -> State:
 class Weeks:
     """The weeks of one group; holds what does not change from week to week."""
 
-    def __init__(self, group: Group, settings: RollSettings, weeks: int) -> None:
-        self.group, self.settings, self.weeks = group, settings, weeks
+    def __init__(self, group: Group, settings: RollSettings, weeks: int, fees: Charges) -> None:
+        self.group, self.settings, self.weeks, self.fees = group, settings, weeks, fees
         count = len(group.contract)
         self.size = lanes_per_batch(group.shape, count, settings.solve)
         self.small = lanes_per_small_batch(count)
@@ -141,9 +142,10 @@ class Weeks:
         """
         prepared, lanes = planned.opened.prepared, planned.window.lanes
         outcome = consensus(lanes, prepared, self.size, self.settings.solve, on_lanes)
-        shared = (np.asarray(self.settings.solve.additive_fee), self.tolerance)
-        args = (prepared.own, prepared.terms, planned.quo, outcome)
-        contract, outcome = store.fetch((in_batches(self.small, "conclude", args, shared), outcome))
+        args = (prepared.own, prepared.terms, planned.quo, outcome, None, self.fees)
+        contract, outcome = store.fetch(
+            (in_batches(self.small, "conclude", args, (self.tolerance,)), outcome)
+        )
         price = outcome.price * prepared.terms.money[:, None]
         return replace(planned, issued=contract.issued), contract, price
 

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
+from jaxcpp.agents.toll import Toll
 from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.fleet.contracts import Index
@@ -54,8 +55,9 @@ def check_whole(fleet: Fleet) -> None:
         )
 
 
-Lane = tuple[TransportAgent, Flows, TransportAgent, Flows]
-"""Retailer and supplier with the flows of their plan, scaled units, numpy leaves."""
+Lane = tuple[TransportAgent, Flows, TransportAgent, Flows, Toll | None]
+"""Retailer and supplier with the flows of their plan, and what deviations are charged; scaled units,
+numpy leaves."""
 
 
 def issue_whole(outcome: Outcome, volume: Floats, lanes: Callable[[Index], Iterable[Lane]]) -> Outcome:
@@ -85,7 +87,12 @@ def issue_whole(outcome: Outcome, volume: Floats, lanes: Callable[[Index], Itera
 
 
 def _vertex(
-    retailer: TransportAgent, taken: Flows, supplier: TransportAgent, shipped: Flows, volume: float
+    retailer: TransportAgent,
+    taken: Flows,
+    supplier: TransportAgent,
+    shipped: Flows,
+    toll: Toll | None,
+    volume: float,
 ) -> tuple[Floats, list[tuple[float, float]]] | None:
     """The cheapest flows in whole units on the lanes in use: the plan, and each party's cost and spend.
 
@@ -95,9 +102,12 @@ def _vertex(
     a, j = np.nonzero(taken.lane > 0.0)
     b, k = np.nonzero(shipped.lane > 0.0)
     nodes, columns, sources = len(buys.stock), len(buys.mass), len(ships.mass)
-    counts = len(a), len(b), columns, nodes
+    apart = 0 if toll is None else nodes
+    counts = len(a), len(b), columns, nodes, apart, apart
     starts = np.cumsum((0, *counts))
-    served, sent, lost, used = (np.arange(first, last) for first, last in itertools.pairwise(starts))
+    served, sent, lost, used, above, below = (
+        np.arange(first, last) for first, last in itertools.pairwise(starts)
+    )
     size = int(starts[-1])
 
     def matrix(parts: list[tuple[float, Index, Index]], height: int) -> sp.csr_array:
@@ -107,12 +117,18 @@ def _vertex(
 
     balance = matrix([(1.0, a, served), (-1.0, b, sent), (-1.0, np.arange(nodes), used)], nodes)
     demand = matrix([(1.0, j, served), (1.0, np.arange(columns), lost)], columns)
-    cost = np.concatenate([buys.cost[a, j], ships.cost[b, k], buys.outside, np.zeros(nodes)])
-    top = np.concatenate([np.full(len(a) + len(b) + columns, np.inf), np.rint(buys.stock * volume)])
+    charged = [] if toll is None else [toll.over, toll.under]
+    cost = np.concatenate([buys.cost[a, j], ships.cost[b, k], buys.outside, np.zeros(nodes), *charged])
+    free = np.full(len(a) + len(b) + columns, np.inf), np.full(2 * apart, np.inf)
+    top = np.concatenate([free[0], np.rint(buys.stock * volume), free[1]])
+    equal, right = [balance, demand], [np.zeros(nodes), np.rint(buys.mass * volume)]
+    if toll is not None:  # a network still: units above and below the baseline are arcs beside its own
+        node = np.arange(nodes)
+        equal.append(matrix([(1.0, b, sent), (-1.0, node, above), (1.0, node, below)], nodes))
+        right.append(np.rint(toll.baseline * volume))
     answer = linprog(
         cost, A_ub=matrix([(1.0, k, sent)], sources), b_ub=np.rint(ships.mass * volume),
-        A_eq=sp.vstack([balance, demand]),
-        b_eq=np.concatenate([np.zeros(nodes), np.rint(buys.mass * volume)]),
+        A_eq=sp.vstack(equal), b_eq=np.concatenate(right),
         bounds=np.stack([np.zeros(size), top], axis=1), method="highs-ds",
     )  # fmt: skip
     if answer.x is None or np.abs(answer.x - np.rint(answer.x)).max() > NEAR:
@@ -124,6 +140,6 @@ def _vertex(
     forgone = float(retailer.lost_margin @ units[lost]) / volume
     sold = float(spent[sent].sum())
     return plan, [
-        (bought, bought - forgone),
+        (bought + float(spent[above].sum() + spent[below].sum()), bought - forgone),
         (sold, sold + float(supplier.unit_margin) * plan.sum() / volume),
     ]

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from jaxcpp.mechanism.contract import Certificate, Contract
 from jaxcpp.mechanism.coordinate import coordinate
-from jaxcpp.mechanism.fees import AdditiveFee
+from jaxcpp.mechanism.fees import AdditiveFee, DeviationFee, MultiplicativeFee, RoiFee
 
-__all__ = ["AdditiveFee", "Certificate", "Contract", "coordinate"]
+__all__ = [
+    "AdditiveFee",
+    "Certificate",
+    "Contract",
+    "DeviationFee",
+    "MultiplicativeFee",
+    "RoiFee",
+    "coordinate",
+]

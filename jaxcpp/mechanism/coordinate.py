@@ -14,8 +14,9 @@ from jaxcpp.agents.retailer import Retailer
 from jaxcpp.agents.supplier import Supplier
 from jaxcpp.agents.terms import Terms
 from jaxcpp.consensus.solve import solve
+from jaxcpp.mechanism.choice import choose
 from jaxcpp.mechanism.contract import Contract, offer
-from jaxcpp.mechanism.fees import AdditiveFee
+from jaxcpp.mechanism.fees import AdditiveFee, Fee
 from jaxcpp.mechanism.status_quo import StatusQuo, filling, in_full, in_part, just_in_time
 from jaxcpp.mechanism.terms import frame, money
 
@@ -23,52 +24,62 @@ from jaxcpp.mechanism.terms import frame, money
 def coordinate(
     retailer: Retailer,
     supplier: Supplier,
-    fee: AdditiveFee | None = None,
+    fee: Fee | None = None,
     *,
     tolerance: ArrayLike | None = None,
     method: Literal["newton", "admm"] = "newton",
     max_rounds: int | None = None,
 ) -> Contract:
-    """Find the plan with the lowest joint cost and price it against just-in-time.
+    """Find the plan that is best for both parties, or on a fee's price schedule, and price it.
+
+    Without a fee, or with an additive one, that is the plan with the lowest joint cost; other fees leave
+    the supplier another best choice (`Contract.efficiency_lost`).
 
     Compiled once for each shape of its arguments, a matter of seconds, and then for any numbers.
 
     Args:
         retailer: the party that orders; its numbers stay behind its own agent.
         supplier: the party that ships; likewise.
-        fee: the activity fee; none by default.
+        fee: what is charged beyond the transfer, or a sum of such fees; none by default.
         tolerance: certified efficiency gap to reach, as a fraction of chain cost; by default 1e-6 in
             float64 and 1e-3 in float32.
         method: `newton` (prices, with the agents' slopes) or `admm` (the paper's protocol).
         max_rounds: of the coordinator; the method's own limit by default.
 
     Raises:
-        ValueError: the two parties do not speak of the same inbound nodes and weeks.
+        ValueError: the two parties do not speak of the same inbound nodes and weeks, or a fee speaks of
+            others.
 
-    Source: arXiv:2605.16695 Definition 1 and section 3.1.
+    Source: arXiv:2605.16695 Definition 1, sections 3.1 and 4.
     """
     _same_nodes(retailer, supplier)
     dtype = retailer.demand.dtype
     reach = (1e-6 if dtype == jnp.float64 else 1e-3) if tolerance is None else tolerance
-    charged = AdditiveFee() if fee is None else fee
+    charged: Fee = AdditiveFee() if fee is None else fee
     return _compiled(retailer, supplier, charged, jnp.asarray(reach, dtype), method, max_rounds)
 
 
 def _coordinate(
     retailer: Retailer,
     supplier: Supplier,
-    fee: AdditiveFee,
+    fee: Fee,
     target: Float[Array, ""],
     method: Literal["newton", "admm"],
     max_rounds: int | None,
 ) -> Contract:
     terms = frame(retailer, supplier, money(retailer, supplier))
     quo = status_quo(retailer, supplier, terms, target)
-    outcome = solve(retailer.agent(terms), supplier.agent(terms), target, method, max_rounds)
-    contract = offer(retailer.profit_at_no_cost(), terms, quo, outcome, fee, target)
+    buys, ships = retailer.agent(terms), supplier.agent(terms)
+    efficient = solve(buys, ships, target, method, max_rounds)
+    schedule, choice = fee.schedule(buys.side.cost.shape[0] // retailer.weeks, retailer.weeks), None
+    if schedule.distorts:
+        choice = choose(schedule, buys, ships, quo.order.plan, terms, target, method, max_rounds)
+    contract = offer(retailer.profit_at_no_cost(), terms, quo, efficient, schedule, target, choice)
     shape = (-1, retailer.weeks) if retailer.weekly else (-1,)
-    plans = tuple(plan.reshape(shape) for plan in (contract.plan, contract.jit, contract.issued))
-    return eqx.tree_at(lambda c: (c.plan, c.jit, c.issued), contract, plans)
+    plans = contract.plan, contract.jit, contract.issued, contract.order
+    return eqx.tree_at(
+        lambda c: (c.plan, c.jit, c.issued, c.order), contract, tuple(plan.reshape(shape) for plan in plans)
+    )
 
 
 _compiled = jax.jit(_coordinate, static_argnames=("method", "max_rounds"))

@@ -9,7 +9,7 @@ NAMES = ("accepted", "declined", "no_gain", "infeasible", "not_converged")
 
 REASONS = (
     "",
-    "the price is above the supplier's gain: just-in-time stands and nothing is paid",
+    "every plan's price is above the supplier's gain: just-in-time stands and nothing is paid",
     "just-in-time is already the best plan, to within the certificate",
     "no plan serves all the demand that must be served",
     "no certificate within the tolerance: just-in-time stands; allow more rounds or a wider tolerance",

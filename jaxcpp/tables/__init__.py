@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jaxcpp.tables.menus import read_plans, write_menu
 from jaxcpp.tables.problems import FleetError, Problem
 from jaxcpp.tables.read import check_fleet, read_fleet
 from jaxcpp.tables.rolls import ResumeError, begin_roll, finish_roll, read_week, whole_weeks, write_week
@@ -20,10 +21,12 @@ __all__ = [
     "describe",
     "finish_roll",
     "read_fleet",
+    "read_plans",
     "read_run",
     "read_week",
     "whole_weeks",
     "write_fleet",
+    "write_menu",
     "write_run",
     "write_week",
 ]

@@ -93,6 +93,11 @@ def _read_table(folder: Path, spec: TableSpec, report: Report) -> RawTable | Non
     return raw
 
 
+def read_table_file(path: Path, spec: TableSpec, report: Report) -> RawTable:
+    """One table from a file of its own, by its suffix; raises one of `UNREADABLE` where it is damaged."""
+    return (_read_parquet if path.suffix == ".parquet" else _read_csv)(path, spec, report)
+
+
 def _check_header(file: str, spec: TableSpec, header: list[str], report: Report) -> list[str]:
     """The columns of the spec to read; missing and doubled ones go into the report."""
     counts = Counter(header)

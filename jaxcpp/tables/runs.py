@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jaxcpp.fleet.results import Columns, Rejected, Run
+from jaxcpp.fleet.results import Columns, Rejected, Run, budget, in_words, worst_gap
 from jaxcpp.tables.schema import RUN, TableSpec
 from jaxcpp.tables.whole import write_parquet, write_text
 
@@ -119,7 +119,7 @@ def _rejected_columns(rejected: Sequence[Rejected]) -> Columns | None:
 
 
 def table_of(spec: TableSpec, columns: Columns) -> pa.Table:
-    """Columns as the table of a spec; raises `ValueError` where they do not match it."""
+    """Columns as a table of a spec. Raises `ValueError` where they do not match it."""
     if set(columns) != set(spec.by_name):
         odd = sorted(set(columns) ^ set(spec.by_name))
         raise ValueError(f"{spec.name} has missing or unknown columns: {', '.join(odd)}")
@@ -135,7 +135,9 @@ def _facts(run: Run, info: Mapping[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "device": run.device,
         "status_counts": run.status_counts(),
-        "worst_efficiency_gap": _worst_gap(run.contracts),
+        "worst_efficiency_gap": worst_gap(run.contracts) if run.worst_gap is None else run.worst_gap,
+        "budget": budget(run.contracts),
+        "budget_in_words": in_words(budget(run.contracts)),
         "rounds": {
             "median": np.median(rounds) if rounds.size else None,
             "p99": np.quantile(rounds, 0.99, method="higher") if rounds.size else None,
@@ -147,15 +149,6 @@ def _facts(run: Run, info: Mapping[str, Any]) -> dict[str, Any]:
     if dataclasses.is_dataclass(facts["settings"]) and not isinstance(facts["settings"], type):
         facts["settings"] = dataclasses.asdict(facts["settings"])
     return facts
-
-
-def _worst_gap(contracts: Columns) -> float:
-    """The largest certified gap as a fraction of its contract's chain cost; contracts without one count 0."""
-    gap = np.asarray(contracts["efficiency_gap"], dtype=float)
-    cost = sum(np.asarray(contracts[f"{party}_cost_plan"], dtype=float) for party in ("retailer", "supplier"))
-    positive = gap > 0
-    with np.errstate(divide="ignore"):
-        return float(np.max(gap[positive] / np.asarray(cost)[positive], initial=0.0))
 
 
 def _time(facts: dict[str, Any], started: float) -> None:

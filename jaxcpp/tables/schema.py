@@ -24,6 +24,7 @@ class Kind(Enum):
     WEEK = "week"  # 0-based int
     COUNT = "count"
     IDS = "list of ids"
+    FLAG = "yes or no"
 
 
 ARROW_TYPES: Final[Mapping[Kind, pa.DataType]] = {
@@ -33,6 +34,7 @@ ARROW_TYPES: Final[Mapping[Kind, pa.DataType]] = {
     Kind.WEEK: pa.int32(),
     Kind.COUNT: pa.int32(),
     Kind.IDS: pa.list_(pa.string()),
+    Kind.FLAG: pa.bool_(),
 }
 
 
@@ -223,8 +225,8 @@ _RUN = (
             *_money("retailer_cost_jit", "retailer_cost_plan", "supplier_cost_jit", "supplier_cost_plan"),
             *_money("retailer_utility_jit", "retailer_utility_plan"),
             *_money("supplier_utility_jit", "supplier_utility_plan"),
-            *_money("gain", "cbt", "fee", "price", "paid", "supplier_surplus"),
-            *_money("efficiency_gap", "price_error"),
+            *_money("gain", "cbt", "fee", "price", "paid", "supplier_surplus", "efficiency_lost"),
+            *_money("efficiency_gap", "price_error", "lost_error"),
             Column("rounds", Kind.COUNT, "rounds"),
             Column("solver", Kind.TEXT),
         ),
@@ -255,3 +257,28 @@ _RUN = (
 
 RUN: Final[Mapping[str, TableSpec]] = {spec.name: spec for spec in _RUN}
 """The tables of a run by name, in the order in which they are written."""
+
+_MENU = (
+    TableSpec(
+        "menu",
+        (
+            _id("plan_id"),
+            *_money("retailer_cost", "cbt", "fee", "price", "price_error"),
+            *_money("supplier_cost", "supplier_utility", "supplier_net"),
+            Column("choice", Kind.FLAG),
+        ),
+        key=("plan_id",),
+    ),
+    TableSpec(
+        "plans",
+        (
+            *(_id("plan_id"), _id("inbound_id")),
+            Column("week", Kind.WEEK, "week", required=False, empty="week 0"),
+            Column("units", Kind.NUMBER, "units"),
+        ),
+        key=("plan_id", "inbound_id", "week"),
+    ),
+)
+
+MENU: Final[Mapping[str, TableSpec]] = {spec.name: spec for spec in _MENU}
+"""The tables of a menu by name; `plans` is read too."""

@@ -12,6 +12,7 @@ is one evaluation, so a lane that is done, or that starts again, never waits for
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -37,6 +38,25 @@ AIM = 0.5  # of the target: what the last epsilon is chosen for
 RIDGE = 64.0
 
 
+Back = Callable[[Float[Array, " n"], Float[Array, ""]], tuple[Float[Array, " n"], Float[Array, " n"]]]
+"""From what each node adds to a step, and the most that a node may, to the step and the path's tangent."""
+
+
+@runtime_checkable
+class Slope(Protocol):
+    """A slope with a structure of its own, where a dense matrix would be too large."""
+
+    def __add__(self, other: Any) -> Any:
+        """The slope of a sum."""
+        ...
+
+    def eliminate(
+        self, gradient: Float[Array, " n"], drift: Float[Array, " n"]
+    ) -> tuple[Float[Array, " n"], Back]:
+        """What each node adds of its own to Newton's step, and the way back; see `_eliminate`."""
+        ...
+
+
 class Evaluation(eqx.Module):
     """The smoothed dual at one price: value, derivatives, and what can be proved from it."""
 
@@ -44,7 +64,7 @@ class Evaluation(eqx.Module):
     bias: Float[Array, ""]  # value + bias = cost of the flows + price @ imbalance
     bound: Float[Array, ""]  # exact dual value
     gradient: Float[Array, " n"]  # the imbalance
-    slope: Float[Array, "n n"]  # minus the Hessian
+    slope: Float[Array, "n n"] | Slope  # minus the Hessian
     drift: Float[Array, " n"]  # d gradient / d epsilon
     spend: Float[Array, ""]  # chain cost the gap is measured against
 
@@ -203,36 +223,53 @@ def _directions(
 
     Returns the step, the tangent, the most that a node would have added, and the new reach and way.
     """
-    diagonal = jnp.diagonal(seen.slope)
+    if isinstance(seen.slope, Slope):
+        own, back = seen.slope.eliminate(seen.gradient, seen.drift)
+    else:
+        own, back = _eliminate(seen.slope, seen.gradient, seen.drift)
+    further = jnp.clip(growth * state.reach, 1.0, REACH)
+    reach = jnp.where(state.moved, jnp.where(state.way * own > 0.0, further, 1.0), state.reach)
+    limit = CLIP * epsilon * reach
+    step, tangent = back(jnp.clip(own, -limit, limit), jnp.max(limit))
+    way = jnp.where(jnp.abs(own) > limit, jnp.sign(own), 0.0)
+    return step, tangent, jnp.max(jnp.abs(own)), reach, way
+
+
+def _eliminate(
+    slope: Float[Array, "n n"], gradient: Float[Array, " n"], drift: Float[Array, " n"]
+) -> tuple[Float[Array, " n"], Back]:
+    """Half the way through the slope's factor: what each node adds of its own, and the other half."""
+    diagonal = jnp.diagonal(slope)
     precision = jnp.finfo(diagonal.dtype).eps
     # A node without slope but with an imbalance is one whose flows are all decided: it has far to go.
     # Without an imbalance beyond rounding it stays where it is.
     least = precision * jnp.max(diagonal)
-    stuck = (diagonal <= least) & (jnp.abs(seen.gradient) <= RIDGE * precision)
+    stuck = (diagonal <= least) & (jnp.abs(gradient) <= RIDGE * precision)
     root = jnp.maximum(diagonal, jnp.maximum(least, precision * precision))
     scale = jnp.where(stuck, 0.0, jax.lax.rsqrt(root))
     unit = jnp.maximum(1.0 - diagonal * scale * scale, 0.0) + RIDGE * diagonal.shape[0] * precision
     # Nodes that all but nothing ties to the rest: rounding error in their imbalance is no reason to go far,
     # nor for the stage to wait until they are there.
     unit = unit + RIDGE * least * scale * scale
-    scaled = seen.slope * scale[:, None] * scale[None, :] + jnp.diag(unit)
+    scaled = slope * scale[:, None] * scale[None, :] + jnp.diag(unit)
     factor = jnp.linalg.cholesky(scaled)
-    right = jnp.stack([seen.gradient, seen.drift], axis=1) * scale[:, None]
+    right = jnp.stack([gradient, drift], axis=1) * scale[:, None]
     half = jax.scipy.linalg.solve_triangular(factor, right, lower=True)
     pivot = jnp.diagonal(factor)
     own = half[:, 0] * scale / pivot
     sound = jnp.all(jnp.isfinite(own))
-    steepest = seen.gradient * scale * scale
-    own = jnp.where(sound, own, steepest)
-    further = jnp.clip(growth * state.reach, 1.0, REACH)
-    reach = jnp.where(state.moved, jnp.where(state.way * own > 0.0, further, 1.0), state.reach)
-    limit = CLIP * epsilon * reach
-    kept = jnp.clip(own, -limit, limit)
-    half = half.at[:, 0].set(jnp.where(scale > 0.0, kept * pivot / jnp.where(scale > 0.0, scale, 1.0), 0.0))
-    solved = jax.scipy.linalg.solve_triangular(factor, half, lower=True, trans=1) * scale[:, None]
-    way = jnp.where(jnp.abs(own) > limit, jnp.sign(own), 0.0)
-    step = jnp.where(sound, solved[:, 0], kept)
-    return step, jnp.where(sound, solved[:, 1], 0.0), jnp.max(jnp.abs(own)), reach, way
+    steepest = gradient * scale * scale
+
+    def back(
+        kept: Float[Array, " n"], farthest: Float[Array, ""]
+    ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+        del farthest
+        first = jnp.where(scale > 0.0, kept * pivot / jnp.where(scale > 0.0, scale, 1.0), 0.0)
+        both = half.at[:, 0].set(first)
+        solved = jax.scipy.linalg.solve_triangular(factor, both, lower=True, trans=1) * scale[:, None]
+        return jnp.where(sound, solved[:, 0], kept), jnp.where(sound, solved[:, 1], 0.0)
+
+    return jnp.where(sound, own, steepest), back
 
 
 def choose(which: Bool[Array, ""], yes: PathState, no: PathState) -> PathState:

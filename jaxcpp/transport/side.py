@@ -54,6 +54,7 @@ class Answer(eqx.Module):
     bound: Float[Array, ""]  # currency
     plan: Float[Array, " n"]  # units
     slope: Float[Array, "n n"]  # units / (currency / unit)
+    escape: Float[Array, " n"]  # the slope's row sums, which are never negative, exactly
     drift: Float[Array, " n"]  # units / (currency / unit)
     unserved: Float[Array, " m"]  # units that took the outside option
 
@@ -65,7 +66,7 @@ class Split(eqx.Module):
     away: Float[Array, " m"]
 
 
-def _exponents(
+def exponents(
     side: Side, price: Float[Array, " n"], epsilon: Float[Array, ""]
 ) -> tuple[Float[Array, "n m"], Float[Array, " m"], Float[Array, " m"]]:
     """Exponents of each column's softmin, zero at its best option, and that option's cost."""
@@ -78,7 +79,7 @@ def _exponents(
 
 def split(side: Side, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Split:
     """The Sinkhorn half-sweep: every private node's softmin over its lanes at these prices."""
-    lane_exponent, away_exponent, _ = _exponents(side, price, epsilon)
+    lane_exponent, away_exponent, _ = exponents(side, price, epsilon)
     lane, away = jnp.exp(lane_exponent), jnp.exp(away_exponent)
     total = jnp.sum(lane, axis=0) + away
     return Split(lane / total[None, :], away / total)
@@ -89,7 +90,7 @@ def answer(side: Side, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> 
 
     One pass over the lanes; `epsilon` [currency / unit] must be positive.
     """
-    exponent, away_exponent, best = _exponents(side, price, epsilon)
+    exponent, away_exponent, best = exponents(side, price, epsilon)
     weight, away = jnp.exp(exponent), jnp.exp(away_exponent)
     # Both matrices are read several times below: without the barrier XLA computes them each time.
     weight, weighted = jax.lax.optimization_barrier((weight, weight * exponent))
@@ -112,6 +113,7 @@ def answer(side: Side, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> 
         plan=shipped - side.stock * chance,
         slope=_laplacian(weight * (jnp.sqrt(side.mass) / total)[None, :], escaping) * per_epsilon
         + jnp.diag(bend),
+        escape=escaping * per_epsilon + bend,
         drift=(spread - weighted @ per) * per_epsilon + bend * pull,
         unserved=side.mass * away / total,
     )

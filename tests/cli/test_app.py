@@ -56,7 +56,7 @@ def test_without_arguments_the_help_and_status_2(run):
 
 def test_the_help_names_every_command(run):
     text = run("--help").stdout
-    for name in ("plan", "check", "example", "info"):
+    for name in ("plan", "menu", "audit", "check", "example", "info"):
         assert f"\n  {name} " in text
 
 

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxcpp.cli.status import Status
+from jaxcpp.tables import read_run
 
 CENT = 0.005
 
@@ -81,7 +82,7 @@ def test_json_is_what_the_run_holds(run, toy, tmp_path):
     document = json.loads(result.stdout)
     assert document == json.loads((tmp_path / "run" / "run.json").read_text())
     assert document["status_counts"] == {"accepted": 1}
-    assert document["settings"]["additive_fee"] == 50.0
+    assert document["settings"]["fees"][0]["additive"] == 50.0
     assert document["worst_efficiency_gap"] <= document["settings"]["tolerance"]
     seconds = document["seconds"]
     assert set(seconds) == {"read", "compile", "solve", "write", "total"}
@@ -208,7 +209,8 @@ def test_whole_units_need_whole_demand(run, toy, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_contracts_tied_by_a_shared_source_are_refused_in_words(run, toy, tmp_path):
+def share(toy):
+    """The toy fleet with a second product that draws on the same sources."""
     for table, row in {
         "products": "gadget,20",
         "demand": "gadget,east,0,5",
@@ -216,15 +218,31 @@ def test_contracts_tied_by_a_shared_source_are_refused_in_words(run, toy, tmp_pa
     }.items():
         path = toy / f"{table}.csv"
         path.write_text(path.read_text().rstrip("\n") + f"\n{row}\n")
-    (toy / "sources.csv").write_text("vendor_id,source_id,capacity\nmaker,plant-1,100\nmaker,plant-2,10\n")
+    (toy / "sources.csv").write_text("vendor_id,source_id,capacity\nmaker,plant-1,105\nmaker,plant-2,10\n")
+
+
+def test_products_that_share_capacity_are_one_contract(run, toy, tmp_path):
+    share(toy)
     assert run("check", toy).exit_code == 0
     result = run("plan", toy, tmp_path / "run")
+    assert result.exit_code == 0, result.stderr
+    tables, facts = read_run(tmp_path / "run")
+    (row,) = tables["contracts"].to_pylist()
+    assert row["contract_id"] == "maker:gadget"
+    assert row["product_ids"] == ["gadget", "widget"]
+    assert set(tables["plans"]["product_id"].to_pylist()) == {"gadget", "widget"}
+    assert facts["budget_in_words"].startswith("a deficit of ")
+
+
+def test_what_is_not_done_for_shared_capacity_is_refused_in_words(run, toy, tmp_path):
+    share(toy)
+    result = run("plan", toy, tmp_path / "run", "--units", "integer")
     assert result.exit_code == Status.BAD_INPUT
-    assert "maker" in result.stderr
+    assert "'gadget', 'widget'" in result.stderr
     assert not (tmp_path / "run").exists()
 
 
-def test_contracts_that_are_tied_together_are_refused_in_words(run, toy, tmp_path):
+def test_each_vendor_of_a_product_has_its_own_row(run, toy, tmp_path):
     offers = toy / "offers.csv"
     header, row = offers.read_text().splitlines()
     vendor = header.split(",").index("vendor_id")
@@ -240,9 +258,11 @@ def test_contracts_that_are_tied_together_are_refused_in_words(run, toy, tmp_pat
         table.write_text("\n".join([first, *rows, *second]) + "\n")
     again = ",".join("another" if at == vendor else cell for at, cell in enumerate(cells))
     offers.write_text(f"{header}\n{row}\n{again}\n")
-    result = run("plan", toy, tmp_path / "run")
-    assert result.exit_code == Status.BAD_INPUT
-    assert result.stderr.startswith("Error: This version plans contracts one by one")
-    assert "is offered by 2 vendors (1 such products in all)" in result.stderr
-    assert result.stdout == ""
-    assert not (tmp_path / "run").exists()
+    result = run("plan", toy, tmp_path / "run", "--absent", "excluded")
+    assert result.exit_code == 0, result.stderr
+    tables, facts = read_run(tmp_path / "run")
+    rows = tables["contracts"].to_pylist()
+    assert [row["contract_id"] for row in rows] == ["another:widget", "maker:widget"]
+    # Either could do it all: each pays what the other would earn, and there is enough for both.
+    assert facts["budget"] > 0.0
+    assert facts["budget_in_words"].startswith("a surplus of ")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxcpp.fleet.results import Run
+from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.solve import plan_fleet
 from jaxcpp.tables.schema import RUN
@@ -19,7 +20,7 @@ SUM = 1e-9
 @pytest.fixture(scope="module")
 def with_fee(solved) -> Run:
     """The same fleet with an activity fee that some contracts bear and some do not."""
-    return plan_fleet(solved.fleet, Settings(additive_fee=FEE))
+    return plan_fleet(solved.fleet, Settings(fees=(FeeRule(additive=FEE),)))
 
 
 def money(run: Run, name: str) -> np.ndarray:
@@ -76,7 +77,7 @@ def test_the_retailer_and_the_principal_end_where_the_retailer_began(solved):
 
 
 def test_numbers_are_numbers(solved):
-    """Only the retailer's life with an order that leaves it short of what must be served has none."""
+    """Only life with an order that leaves the retailer short of what must be served has none."""
     run = solved.run
     lived = np.asarray([np.isfinite(true.retailer_at_jit) for true in solved.truths])
     assert not lived.all()
@@ -85,6 +86,8 @@ def test_numbers_are_numbers(solved):
         if not isinstance(column, np.ndarray) or column.dtype.kind != "f":
             continue
         expected = lived if name in ("retailer_cost_jit", "retailer_utility_jit", "gain") else True
+        if name in ("efficiency_lost", "lost_error"):
+            expected = lived | (run.contracts["status"] == "accepted")
         np.testing.assert_array_equal(np.isfinite(column), np.broadcast_to(expected, column.shape), name)
     for name in ("jit_units", "plan_units"):
         assert np.isfinite(run.plans[name]).all()
@@ -133,7 +136,7 @@ def test_utility_is_profit_less_cost(solved):
 
 def test_a_fee_changes_the_decision_and_nothing_else(solved, with_fee):
     before, after = solved.run.contracts, with_fee.contracts
-    changed = ("status", "reason", "fee", "price", "paid", "supplier_surplus")
+    changed = "status", "reason", "fee", "price", "paid", "supplier_surplus", "efficiency_lost", "lost_error"
     for name in RUN["contracts"].by_name:
         if name not in changed:
             np.testing.assert_array_equal(before[name], after[name], name)
@@ -146,6 +149,10 @@ def test_a_fee_changes_the_decision_and_nothing_else(solved, with_fee):
     refused = (status == "declined") & (was == "accepted")
     assert refused.any()
     assert (status == "accepted").any()
+    lost = money(with_fee, "efficiency_lost")
+    np.testing.assert_array_equal(lost[status == "accepted"], 0.0, "an additive fee moves no plan")
+    declined = (status == "declined") & np.isfinite(money(with_fee, "gain"))
+    np.testing.assert_allclose(lost[declined], np.maximum(money(with_fee, "gain"), 0.0)[declined], atol=1e-6)
     for row in np.flatnonzero(refused):
         assert "above the supplier's gain" in after["reason"][row]
 

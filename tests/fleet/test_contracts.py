@@ -1,17 +1,17 @@
-"""What is one contract, what it is called, and which fleets are refused."""
+"""What is one contract, what it is called, and what is planned together."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from jaxcpp.fleet.contracts import CoupledContractsError, contracts
+from jaxcpp.fleet.bundles import bundles
+from jaxcpp.fleet.contracts import contracts
 from tests.fleets import from_problems, random_sample, read
 from tests.oracles import toy
 
 
 def coupled(*, capacity: bool, vendors: bool):
-    """Three small products; the capacity of one is shared with another, or one has two vendors, or both."""
+    """Three small products: two draw on one source's capacity, or one has two vendors, or both."""
     sample = from_problems({"ale": toy(), "beer": toy(), "cider": toy()})
     if capacity:
         for table in ("offers", "sources", "inbound_lanes"):
@@ -20,44 +20,61 @@ def coupled(*, capacity: bool, vendors: bool):
                     row["vendor_id"] = "vendor-of-ale"
         # One of the two sources speaks for every product.
         first = next(row for row in sample.rows["sources"] if row["product_id"] in ("ale", "beer"))
+        sample.rows["sources"] = [
+            row
+            for row in sample.rows["sources"]
+            if row is first or (row["vendor_id"], row["source_id"]) != ("vendor-of-ale", first["source_id"])
+        ]
         first["product_id"] = None
     if vendors:
         sample.add(("offers", {"vendor_id": "vendor-of-ale", "product_id": "cider", "margin": 1.0}))
-        for row in [row for row in sample.rows["sources"] if row["vendor_id"] == "vendor-of-cider"]:
-            sample.add(("sources", {**row, "vendor_id": "vendor-of-ale"}))
-        for row in [row for row in sample.rows["inbound_lanes"] if row["vendor_id"] == "vendor-of-cider"]:
-            sample.add(("inbound_lanes", {**row, "vendor_id": "vendor-of-ale"}))
+        for table in ("sources", "inbound_lanes"):
+            for row in [row for row in sample.rows[table] if row["vendor_id"] == "vendor-of-cider"]:
+                sample.add((table, {**row, "vendor_id": "vendor-of-ale"}))
     return sample
 
 
-def test_shared_capacity_is_refused_in_words(tmp_path):
+def members(fleet) -> list[tuple[list[str], list[str]]]:
+    """Each bundle's products and vendors."""
+    return [
+        (fleet.product_ids[item.products].tolist(), fleet.vendor_ids[item.vendors].tolist())
+        for item in bundles(fleet).items
+    ]
+
+
+def test_products_that_share_capacity_are_planned_together(tmp_path):
     fleet = read(coupled(capacity=True, vendors=False).tables(), tmp_path)
-    with pytest.raises(CoupledContractsError) as refused:
-        contracts(fleet)
-    words = str(refused.value)
-    assert "the capacity of 'works' is shared by 2 products of vendor 'vendor-of-ale'" in words
-    assert "1 such sources in all" in words
-    assert "give each product a capacity of its own in `product_id`" in words
-    assert "offered by" not in words
+    assert members(fleet) == [(["ale", "beer"], ["vendor-of-ale"])]
+    assert contracts(fleet).ids.tolist() == ["vendor-of-cider:cider"]
 
 
-def test_several_vendors_are_refused_in_words(tmp_path):
+def test_vendors_of_one_product_are_planned_together(tmp_path):
     fleet = read(coupled(capacity=False, vendors=True).tables(), tmp_path)
-    with pytest.raises(CoupledContractsError) as refused:
-        contracts(fleet)
-    words = str(refused.value)
-    assert (
-        "product 'cider' is offered by 2 vendors (1 such products in all); keep one offer a product" in words
-    )
-    assert "shared" not in words
+    assert members(fleet) == [(["cider"], ["vendor-of-ale", "vendor-of-cider"])]
+    assert len(contracts(fleet)) == 2
 
 
-def test_everything_in_the_way_is_told_at_once(tmp_path):
-    fleet = read(coupled(capacity=True, vendors=True).tables(), tmp_path)
-    with pytest.raises(CoupledContractsError) as refused:
-        contracts(fleet)
-    assert "is shared by 3 products" in str(refused.value)
-    assert "'cider' is offered by 2 vendors" in str(refused.value)
+def test_what_is_tied_through_others_is_one_bundle(tmp_path):
+    sample = coupled(capacity=True, vendors=True)
+    # Without a row of its own, cider draws on the shared source of its second vendor too.
+    shared = next(row["source_id"] for row in sample.rows["sources"] if row.get("product_id") is None)
+    sample.rows["sources"] = [
+        row
+        for row in sample.rows["sources"]
+        if (row["vendor_id"], row.get("product_id"), row["source_id"]) != ("vendor-of-ale", "cider", shared)
+    ]
+    fleet = read(sample.tables(), tmp_path)
+    assert members(fleet) == [(["ale", "beer", "cider"], ["vendor-of-ale", "vendor-of-cider"])]
+    assert len(contracts(fleet)) == 0
+
+
+def test_a_products_own_capacity_wins_over_the_shared_one(tmp_path):
+    sample = coupled(capacity=True, vendors=False)
+    shared = next(row for row in sample.rows["sources"] if row.get("product_id") is None)
+    sample.add(("sources", {**shared, "product_id": "beer"}))
+    fleet = read(sample.tables(), tmp_path)
+    assert members(fleet) == []
+    assert len(contracts(fleet)) == 3
 
 
 def test_capacity_for_every_product_of_a_vendor_with_one_is_its_own(tmp_path):

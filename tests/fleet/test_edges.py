@@ -12,6 +12,7 @@ from jaxcpp.fleet.contracts import contracts
 from jaxcpp.fleet.infeasible import shortage
 from jaxcpp.fleet.pack import Packer
 from jaxcpp.fleet.results import Run
+from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.solve import plan_fleet
 from tests import oracles
@@ -231,7 +232,9 @@ def test_the_smallest_fleet(tmp_path):
         "tight": one(capacity=np.array([[10.0]])),
         "unmade": one(capacity=np.zeros((1, 1)), lost_sale=1.5),
     }
-    run = plan_fleet(read(from_problems(problems).tables(), tmp_path), Settings(additive_fee=3.0))
+    run = plan_fleet(
+        read(from_problems(problems).tables(), tmp_path), Settings(fees=(FeeRule(additive=3.0),))
+    )
     status = {
         str(ids[0]): str(s)
         for ids, s in zip(run.contracts["product_ids"], run.contracts["status"], strict=True)

@@ -14,7 +14,17 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from jaxcpp import AdditiveFee, Contract, Retailer, Supplier, coordinate
+from jaxcpp import (
+    AdditiveFee,
+    Contract,
+    DeviationFee,
+    MultiplicativeFee,
+    Retailer,
+    RoiFee,
+    Supplier,
+    coordinate,
+)
+from jaxcpp.mechanism.fees import Fee
 from tests.oracles import Problem
 from tests.oracles.problem import Floats
 from tests.strategies import Options, build
@@ -55,12 +65,37 @@ def lane(contract: Contract, index: int) -> Contract:
     return jax.tree.map(lambda leaf: leaf[index], contract)
 
 
-@cache
-def program(method: Method) -> Callable[..., Contract]:
-    """`coordinate` over lanes: parties and fees by lane, one tolerance."""
+def additive(numbers: Any) -> Fee:
+    """A fee from numbers: alpha, beta, rate, over, under."""
+    return AdditiveFee(numbers[0])
 
-    def one(retailer: Retailer, supplier: Supplier, alpha: jax.Array, tolerance: jax.Array) -> Contract:
-        return coordinate(retailer, supplier, AdditiveFee(alpha), tolerance=tolerance, method=method)
+
+def weighted(numbers: Any) -> Fee:
+    """Likewise, with a share of the transfer."""
+    return AdditiveFee(numbers[0]) + MultiplicativeFee(numbers[1])
+
+
+def ex_post(numbers: Any) -> Fee:
+    """Likewise, with a share of the efficient plan's transfer."""
+    return AdditiveFee(numbers[0]) + RoiFee(numbers[2], "efficient")
+
+
+def deviating(numbers: Any) -> Fee:
+    """Likewise, with charges away from just-in-time."""
+    return DeviationFee(numbers[3], numbers[4])
+
+
+def everything(numbers: Any) -> Fee:
+    """Likewise, all fees at once."""
+    return weighted(numbers) + RoiFee(numbers[2], "efficient") + deviating(numbers)
+
+
+@cache
+def program(method: Method, make: Callable[[Any], Fee] = AdditiveFee) -> Callable[..., Contract]:
+    """`coordinate` over lanes: parties and what `make` makes a fee of by lane, one tolerance."""
+
+    def one(retailer: Retailer, supplier: Supplier, numbers: Any, tolerance: jax.Array) -> Contract:
+        return coordinate(retailer, supplier, make(numbers), tolerance=tolerance, method=method)
 
     return jax.jit(jax.vmap(one, in_axes=(0, 0, 0, None)))
 
@@ -70,16 +105,22 @@ def solve(
     alpha: float | Floats = 0.0,
     tolerance: float = 1e-6,
     method: Method = "newton",
+    make: Callable[[Any], Fee] = AdditiveFee,
 ) -> Contract:
-    """Contracts of problems of one shape, with numpy leaves and a leading lane axis."""
-    alphas = np.broadcast_to(np.asarray(alpha, np.float64), (len(problems),))
+    """Contracts of problems of one shape, with numpy leaves and a leading lane axis.
+
+    `alpha` is the additive fee of each, or the numbers (lane, ...) that `make` makes fees of.
+    """
+    numbers = np.asarray(alpha, np.float64)
+    alphas = np.broadcast_to(numbers, (len(problems), *numbers.shape[1:]))
     both = [parties(problem) for problem in problems]
     parts = []
     for first in range(0, len(problems), LANES):
         index = np.arange(first, first + LANES)
         index[index >= len(problems)] = first
         batch = stack([both[i] for i in index])
-        contract = program(method)(*batch, alphas[index], np.float64(tolerance))
+        run = program(method) if make is AdditiveFee else program(method, make)
+        contract = run(*batch, alphas[index], np.float64(tolerance))
         keep = min(LANES, len(problems) - first)
         parts.append(jax.tree.map(lambda leaf, keep=keep: np.asarray(leaf)[:keep], contract))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)

@@ -8,8 +8,17 @@ import jax
 import numpy as np
 import pytest
 
-from jaxcpp import AdditiveFee, coordinate
+from jaxcpp import (
+    AdditiveFee,
+    DeviationFee,
+    MultiplicativeFee,
+    Retailer,
+    RoiFee,
+    Supplier,
+    coordinate,
+)
 from jaxcpp.agents.arrays import floats
+from jaxcpp.mechanism.fees import Fee
 from tests.mechanism.batches import LANES, lane, parties, problems_of, program, rounding, solve, stack
 
 SHAPE = (2, 3, 2, 3)
@@ -79,3 +88,34 @@ def test_a_call_without_jit_compiles_once():
     with jax.no_tracing(True):
         contracts = [coordinate(*both, fee) for both, fee in zip(other, fees, strict=True)]
     assert all(contract.fee in (0.0, fee.alpha) for contract, fee in zip(contracts, fees, strict=True))
+
+
+def test_a_sweep_over_any_fee_compiles_once():
+    """Fee parameters are numbers like all others."""
+    retailer, supplier = parties(problems_of(SHAPE, 1, seed=7)[0])
+
+    def fee(size: float) -> Fee:
+        parts = MultiplicativeFee(size) + RoiFee(size, "efficient") + DeviationFee(size, 0.5 * size)
+        return AdditiveFee(size) + parts
+
+    fees = [fee(size) for size in (0.0, 0.1, 1.0)]
+    coordinate(retailer, supplier, fee(0.3))
+    with jax.no_tracing(True):
+        contracts = [coordinate(retailer, supplier, one) for one in fees]
+    plain = coordinate(retailer, supplier, AdditiveFee(0.0))
+    certified = plain.certificate.efficiency_gap + contracts[0].certificate.efficiency_gap
+    assert abs(contracts[0].gain - plain.gain) <= certified + rounding(problems_of(SHAPE, 1, seed=7)[0])
+
+
+def test_the_price_changes_with_a_deviation_fee_as_its_schedule_does():
+    """Forward, by differences and by hand: 30 units more at one dock and 30 less at the other."""
+    retailer = Retailer(unit_cost=[[1, 5], [2, 3]], demand=[40, 60], margin=20)
+    supplier = Supplier(unit_cost=[[10, 5], [1, 2]], capacity=[100, 10], margin=20)
+
+    def price(charge: float | jax.Array) -> jax.Array:
+        return coordinate(retailer, supplier, DeviationFee(over=charge, under=charge)).price
+
+    at, step = 0.5, 1e-3
+    slope = float(jax.grad(price)(at))
+    assert slope == pytest.approx(60.0, abs=1e-3)
+    assert (price(at + step) - price(at - step)) / (2 * step) == pytest.approx(slope, abs=1e-2)

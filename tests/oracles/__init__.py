@@ -1,6 +1,7 @@
 """Exact answers by linear programming, written apart from the package they judge."""
 
 from tests.oracles.lp import (
+    best_choice,
     best_jit,
     best_jit_utility,
     is_feasible,
@@ -13,6 +14,7 @@ from tests.oracles.problem import Problem, toy
 
 __all__ = [
     "Problem",
+    "best_choice",
     "best_jit",
     "best_jit_utility",
     "is_feasible",

@@ -24,15 +24,33 @@ SLACK = 1e-9
 def joint_optimum(problem: Problem) -> tuple[float, Floats | None]:
     """Largest total utility and a plan (I, T) that reaches it; (-inf, None) if there is none."""
     program, plan = _start(problem)
-    _add_retailer(program, problem, plan)
+    add_retailer(program, problem, plan)
     _add_supplier(program, problem, plan)
+    return _finish(program, problem, plan)
+
+
+def best_choice(
+    problem: Problem, order: Floats, weight: float, over: float | Floats, under: float | Floats
+) -> tuple[float, Floats | None]:
+    """Largest `u_S(x) + weight u_A(x) - over (x - order)+ - under (order - x)+`, and a plan that has it.
+
+    Charges by unit away from `order` (I, T): what a supplier maximizes on a price schedule, its constant
+    `weight u_A(order)` left out.
+    """
+    program, plan = _start(problem)
+    add_retailer(program, problem, plan, weight)
+    _add_supplier(program, problem, plan)
+    apart = program.rows("equal", np.asarray(order) / _scale(problem))
+    program.put("equal", apart, plan)
+    program.put("equal", apart, program.columns(np.broadcast_to(over, plan.shape)), -1.0)
+    program.put("equal", apart, program.columns(np.broadcast_to(under, plan.shape)))
     return _finish(program, problem, plan)
 
 
 def best_jit(problem: Problem) -> tuple[float, Floats | None]:
     """The retailer's best utility and plan when deliveries to public nodes are free and unlimited."""
     program, plan = _start(problem, upper=np.where(problem.public, np.inf, 0.0)[:, None])
-    _add_retailer(program, problem, plan)
+    add_retailer(program, problem, plan)
     return _finish(program, problem, plan)
 
 
@@ -43,7 +61,7 @@ def best_jit_utility(problem: Problem) -> float:
 
 def retailer_utility(problem: Problem, plan: Floats) -> float:
     """What the retailer earns with `plan`; -inf where it cannot live with it."""
-    return _utility_at(problem, plan, _add_retailer)
+    return _utility_at(problem, plan, add_retailer)
 
 
 def supplier_utility(problem: Problem, plan: Floats) -> float:
@@ -105,7 +123,7 @@ def _finish(program: Program, problem: Problem, plan: Ints) -> tuple[float, Floa
     return -cost * _scale(problem), values[plan] * _scale(problem)
 
 
-def _weeks_cost(weeks: int, holding: float, late: float) -> Floats:
+def weeks_cost(weeks: int, holding: float, late: float) -> Floats:
     """(T, T) currency / unit for a unit that arrives in one week and is used in another."""
     gap = np.arange(weeks)[None, :] - np.arange(weeks)[:, None]
     cost = holding * np.maximum(gap, 0.0)
@@ -113,33 +131,36 @@ def _weeks_cost(weeks: int, holding: float, late: float) -> Floats:
     return cost
 
 
-def _add_retailer(program: Program, problem: Problem, plan: Ints) -> None:
-    scale = _scale(problem)
-    weeks = _weeks_cost(problem.weeks, problem.holding, problem.backlog)
+def add_retailer(
+    program: Program, problem: Problem, plan: Ints, weight: float = 1.0, *, scale: float = 0.0
+) -> None:
+    """The retailer's rows and columns in units of `scale`, by default the problem's own."""
+    scale = scale or _scale(problem)
+    weeks = weeks_cost(problem.weeks, problem.holding, problem.backlog)
     served = program.rows("equal", problem.demand / scale)  # (J, T)
     arrived = program.rows("equal", np.zeros(plan.shape))  # (I, T)
     program.put("equal", arrived, plan, -1.0)
 
     cost = problem.unit_cost[:, None, :, None] + weeks[None, :, None, :]
     node, week, region, week_used = np.nonzero(np.isfinite(cost))
-    shipped = program.columns(cost[node, week, region, week_used] - problem.margin)
+    shipped = program.columns(weight * (cost[node, week, region, week_used] - problem.margin))
     program.put("equal", arrived[node, week], shipped)
     program.put("equal", served[region, week_used], shipped)
 
     cost = problem.unit_cost[:, :, None] + weeks[0][None, None, :]
     node, region, week_used = np.nonzero(np.isfinite(cost))
-    from_stock = program.columns(cost[node, region, week_used] - problem.margin)
+    from_stock = program.columns(weight * (cost[node, region, week_used] - problem.margin))
     program.put("equal", served[region, week_used], from_stock)
     program.put("at_most", program.rows("at_most", problem.inventory / scale)[node], from_stock)
 
     if np.isfinite(problem.lost_sale):
-        program.put("equal", served, program.columns(np.full(served.shape, problem.lost_sale)))
+        program.put("equal", served, program.columns(np.full(served.shape, weight * problem.lost_sale)))
     if np.isfinite(problem.leftover):
-        program.put("equal", arrived, program.columns(np.full(arrived.shape, problem.leftover)))
+        program.put("equal", arrived, program.columns(np.full(arrived.shape, weight * problem.leftover)))
 
 
 def _add_supplier(program: Program, problem: Problem, plan: Ints) -> None:
-    weeks = _weeks_cost(problem.weeks, problem.supplier_holding, np.inf)
+    weeks = weeks_cost(problem.weeks, problem.supplier_holding, np.inf)
     made = program.rows("at_most", problem.capacity / _scale(problem))  # (K, T)
     delivered = program.rows("equal", np.zeros(plan.shape))  # (I, T)
     program.put("equal", delivered, plan, -1.0)

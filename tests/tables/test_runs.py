@@ -20,7 +20,8 @@ from jaxcpp.tables import RunFolderError, check_run_folder, read_run, write_run
 MONEY = [
     *("retailer_cost_jit", "retailer_cost_plan", "supplier_cost_jit", "supplier_cost_plan"),
     *("retailer_utility_jit", "retailer_utility_plan", "supplier_utility_jit", "supplier_utility_plan"),
-    *("gain", "cbt", "fee", "price", "paid", "supplier_surplus", "efficiency_gap", "price_error"),
+    *("gain", "cbt", "fee", "price", "paid", "supplier_surplus", "efficiency_lost"),
+    *("efficiency_gap", "price_error", "lost_error"),
 ]
 CONTRACTS = [
     *("contract_id", "vendor_id", "product_ids", "status", "reason"),
@@ -113,7 +114,7 @@ def test_run_json(tmp_path: Path) -> None:
     assert list(facts) == sorted(facts)
     assert set(facts) == {
         *("version", "settings", "device", "fleet_fingerprint", "status_counts", "seconds"),
-        *("worst_efficiency_gap", "rounds"),
+        *("worst_efficiency_gap", "rounds", "budget", "budget_in_words"),
     }
     assert facts["settings"]["tolerance"] == 1e-5
     assert facts["device"] == "cpu"

@@ -1,0 +1,328 @@
+"""Plan a fleet's bundles: order product by product, fill, agree, price each vendor's absence, settle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxcpp.consensus import newton
+from jaxcpp.consensus.outcome import feasible
+from jaxcpp.fleet import store
+from jaxcpp.fleet.batch import OnLanes, in_batches, lanes_per_batch
+from jaxcpp.fleet.bundle_pack import BundleBucket, OrderPacker, Piece, bundle_buckets
+from jaxcpp.fleet.bundle_steps import Agreed
+from jaxcpp.fleet.bundles import Bundles, Capacity
+from jaxcpp.fleet.contracts import CoupledContractsError, Index
+from jaxcpp.fleet.data import Fleet, Floats
+from jaxcpp.fleet.pack import Bucket
+from jaxcpp.fleet.settings import Settings
+from jaxcpp.mechanism.several import Settlement, Standing, Without
+from jaxcpp.mechanism.status_quo import Cost
+
+NUMBERS = 1_000_000
+"""Of a batch of bundles, that a step goes through: more would leave the cache, and take longer each."""
+
+MOST = 64
+"""Bundles solved together at most."""
+
+CHANGED = 1e-9
+"""Of a product's order: less than this not confirmed is rounding."""
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the retailer decides product by product, by position of the product in the fleet.
+
+    `plan` [units] is (product, inbound, week); costs are in currency.
+    """
+
+    plan: Floats
+    lower: Floats
+    upper: Floats
+    spend: Floats
+    unmet: Floats  # units
+
+    @staticmethod
+    def none(fleet: Fleet) -> Orders:
+        """No product has an order yet."""
+        size = len(fleet.product_ids)
+        plan = np.zeros((size, len(fleet.inbound_ids), fleet.weeks))
+        return Orders(plan, *(np.zeros(size) for _ in range(4)))
+
+
+@dataclass(frozen=True)
+class BundleSolved:
+    """A bucket of bundles with its answers, first axis the bundle; numpy leaves. Plans in units."""
+
+    bucket: BundleBucket
+    agreed: Agreed
+    standing: Standing
+    without: Without
+    settlement: Settlement
+    order: Floats  # (lane, product, slot, inbound, week)
+    jit: Floats
+    plan: Floats
+
+
+def check_bundles(fleet: Fleet, tied: Bundles, settings: Settings) -> None:
+    """Refuse what is not done for bundles, before anything is solved.
+
+    Raises:
+        CoupledContractsError: names one such bundle, and what to leave out.
+    """
+    asked = [
+        word
+        for word, on in (("--units integer", settings.units == "integer"), ("--flows", settings.flows))
+        if on
+    ]
+    ours = set(fleet.product_ids[fleet.offers.product[tied.offers()]].astype(str).tolist())
+    if any(
+        rule.multiplicative or rule.roi or rule.roi_ex_post or rule.over or rule.under
+        for rule in settings.fees
+    ):
+        asked.append("fees other than additive ones")
+    if any(rule.product in ours for rule in settings.fees if rule.product):
+        asked.append("fees by product")
+    if len(tied) and asked:
+        first = ", ".join(repr(str(name)) for name in fleet.product_ids[tied.items[0].products[:2]])
+        raise CoupledContractsError(
+            f"{' and '.join(asked)}: not done for products that share a source's capacity or have several "
+            f"vendors, as {first} ({len(tied)} such bundles in all); plan without it"
+        )
+
+
+def solve_bundles(
+    fleet: Fleet, tied: Bundles, settings: Settings, on_lanes: OnLanes, workers: int = 1
+) -> list[BundleSolved]:
+    """Every bundle, to its certificate or to the end of its rounds."""
+    if not len(tied):
+        return []
+    limits = Capacity(fleet)
+    packer = OrderPacker(fleet, tied, limits, settings.units == "integer")
+    products = packer.buckets()
+    nodes_of: dict[int, Index] = {}
+    for bucket in products:
+        for at, nodes in zip(bucket.contract.tolist(), bucket.nodes, strict=True):
+            nodes_of[int(packer.found.product[at])] = nodes[nodes >= 0].astype(np.intp)
+    orders = Orders.none(fleet)
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda one: _order(one, packer, settings, orders), products))
+    buckets = bundle_buckets(packer, limits, tied, nodes_of)
+    with ThreadPoolExecutor(workers) as pool:
+        return list(
+            pool.map(lambda one: _solve_bucket(one, packer, products, orders, settings, on_lanes), buckets)
+        )
+
+
+def _order(bucket: Bucket, packer: OrderPacker, settings: Settings, orders: Orders) -> None:
+    """The just-in-time orders of a bucket of products, into `orders`."""
+    size = lanes_per_batch(bucket.shape, len(bucket.contract), settings)
+    whole = settings.units == "integer"
+    prepared = store.fetch(
+        in_batches(size, "prepare", (bucket.lanes,), (np.asarray(settings.tolerance),), ("newton", whole))
+    )
+    volume, unit = prepared.terms.volume, prepared.terms.volume * prepared.terms.money
+    product = packer.found.product[bucket.contract]
+    plan = prepared.order.plan.reshape(len(product), bucket.shape.inbound, -1) * volume[:, None, None]
+    lane, node = np.nonzero(bucket.nodes >= 0)
+    orders.plan[product[lane], bucket.nodes[lane, node]] = plan[lane, node]
+    cost = prepared.order.cost
+    orders.lower[product], orders.upper[product] = cost.lower * unit, cost.upper * unit
+    orders.spend[product], orders.unmet[product] = cost.spend * unit, prepared.order.unmet * volume
+
+
+def _solve_bucket(
+    bucket: BundleBucket,
+    packer: OrderPacker,
+    products: list[Bucket],
+    orders: Orders,
+    settings: Settings,
+    on_lanes: OnLanes,
+) -> BundleSolved:
+    lanes, count = bucket.lanes, len(bucket.pieces)
+    size = _per_batch(bucket, count, settings)
+    tolerance = np.asarray(settings.tolerance)
+    rounds = newton.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds
+    limit = np.asarray(rounds, np.int32)
+    alpha = np.zeros(lanes.here.shape)
+    for row, one in enumerate(bucket.pieces):
+        for at, vendor in enumerate(one.bundle.vendors.tolist()):
+            alpha[row, at] = _additive(str(packer.fleet.vendor_ids[vendor]), settings)
+
+    def step(
+        name: str, *args: Any, shared: tuple[Any, ...] = (), static: tuple[Any, ...] = (), **more: Any
+    ) -> Any:
+        return store.fetch(in_batches(size, name, args, (*shared, tolerance, limit), static, **more))
+
+    agreed = step("bundle_agree", lanes)
+    volume = agreed.known.terms.volume
+    order = np.stack(
+        [_by_vendor(packer.fleet, one, lanes, row, orders) for row, one in enumerate(bucket.pieces)]
+    )
+    flat = order.reshape(count, -1)
+    nobody = np.zeros_like(lanes.here)
+    filling = step("bundle_fill", lanes, flat, nobody)
+    short = ~feasible(filling.unfilled)
+    some = np.flatnonzero(short.any(axis=1))
+    filling = step("bundle_fill", lanes, flat, short, chosen=some, into=filling)
+    standing = _standing(bucket, packer, products, orders, agreed, filling, order, settings)
+    without = _without(bucket, standing, agreed, flat, settings, step)
+    args = lanes, agreed, standing, without, alpha
+    settlement = store.fetch(in_batches(size, "bundle_settle", args, (tolerance,), (settings.absent,)))
+    issued = np.where(settlement.accepted[:, None], agreed.outcome.plan, filling.plan)
+    jit, plan = ((x * volume[:, None]).reshape(order.shape) for x in (filling.plan, issued))
+    _tell(on_lanes, bucket, settlement, agreed, settings)
+    return BundleSolved(bucket, agreed, standing, without, settlement, order, jit, plan)
+
+
+def _additive(vendor: str, settings: Settings) -> float:
+    """The fee of a vendor's contract: its own rule's, else that for every vendor."""
+    by_vendor = {rule.vendor: rule.additive for rule in settings.fees if not rule.product}
+    return by_vendor.get(vendor, by_vendor.get("", 0.0))
+
+
+def _per_batch(bucket: BundleBucket, count: int, settings: Settings) -> int:
+    if settings.batch is not None:
+        return settings.batch
+    fits = int(np.clip(2 ** np.round(np.log2(NUMBERS / bucket.size)), 1, MOST))
+    return min(fits, 1 << (count - 1).bit_length())
+
+
+def _by_vendor(fleet: Fleet, one: Piece, lanes: Any, row: int, orders: Orders) -> Floats:
+    """A bundle's order, (product, slot, inbound, week) [units]: each vendor its share where it delivers.
+
+    A node's orders go to the vendors that reach it, in proportion to their shares.
+    """
+    products, slots = lanes.slot.shape[1:]
+    order = np.zeros((products, slots, lanes.outbound.shape[2], fleet.weeks))
+    place = {int(node): at for at, node in enumerate(one.nodes)}
+    share = np.zeros((products, slots))
+    for at, offers in enumerate(one.slots):
+        share[at, : len(offers)] = fleet.offers.share[offers]
+    owner, slot = lanes.owner[row], lanes.slot[row]
+    ours = (owner[None, None, :] == slot[:, :, None]) & lanes.draws[row].any(axis=2)[:, None, :]
+    reach = np.isfinite(lanes.own[row]).any(axis=2)
+    reach = reach | (ours[:, :, :, None] & np.isfinite(lanes.shared[row])[:, None, :, :]).any(axis=2)
+    part = share[:, :, None] * reach
+    none = part.sum(axis=1, keepdims=True) == 0.0
+    part = np.where(none, reach.astype(float), part)
+    total = part.sum(axis=1, keepdims=True)
+    part = part / np.where(total > 0.0, total, 1.0)
+    for at, product in enumerate(one.bundle.products.tolist()):
+        node, week = np.nonzero(orders.plan[product])
+        here = np.asarray([place[int(i)] for i in node], np.intp)
+        order[at][:, here, week] = part[at][:, here] * orders.plan[product, node, week][None, :]
+    return order
+
+
+def _standing(
+    bucket: BundleBucket,
+    packer: OrderPacker,
+    products: list[Bucket],
+    orders: Orders,
+    agreed: Any,
+    filling: Any,
+    order: Floats,
+    settings: Settings,
+) -> Standing:
+    """Just-in-time of every bundle in its own scaled units."""
+    volume = agreed.known.terms.volume
+    unit = volume * agreed.known.terms.money
+    confirmed = filling.plan.reshape(order.shape) * volume[:, None, None, None, None]
+    lived = _live(bucket, packer, products, orders, order, confirmed, settings)
+
+    def summed(known: Floats, scale: Floats) -> Any:
+        return np.stack([known[one.bundle.products].sum() for one in bucket.pieces]) / scale
+
+    ordered = Cost(*(summed(column, unit) for column in (orders.lower, orders.upper, orders.spend)))
+    retailer = Cost(*(summed(column, unit) for column in (lived.lower, lived.upper, lived.spend)))
+    share: Any = np.zeros(bucket.lanes.here.shape)
+    slot = np.broadcast_to(bucket.lanes.slot[:, :, :, None, None], order.shape)
+    lane = np.broadcast_to(np.arange(len(share))[:, None, None, None, None], order.shape)
+    np.add.at(share, (lane[slot >= 0], slot[slot >= 0]), order[slot >= 0])
+    share = np.where(share.sum(axis=1, keepdims=True) > 0.0, share, bucket.lanes.here)
+    share = share / share.sum(axis=1, keepdims=True)
+    return Standing(ordered, retailer, filling, summed(lived.unmet, volume), share)
+
+
+def _live(
+    bucket: BundleBucket,
+    packer: OrderPacker,
+    products: list[Bucket],
+    orders: Orders,
+    order: Floats,
+    confirmed: Floats,
+    settings: Settings,
+) -> Orders:
+    """The retailer's life with what is confirmed: its orders', but for products cut short."""
+    lived = Orders(
+        np.zeros_like(orders.plan),
+        orders.lower.copy(),
+        orders.upper.copy(),
+        orders.spend.copy(),
+        orders.unmet.copy(),
+    )
+    cut = np.zeros(len(orders.lower), bool)
+    left = np.maximum(order - confirmed, 0.0).sum(axis=(2, 3, 4))
+    for row, one in enumerate(bucket.pieces):
+        of, total = one.bundle.products, order[row].sum(axis=(1, 2, 3))
+        lived.plan[np.ix_(of, one.nodes)] = confirmed[row].sum(axis=1)[: len(of), : len(one.nodes)]
+        cut[of] = (left[row] > CHANGED * total)[: len(of)]
+    for lanes in products:
+        product = packer.found.product[lanes.contract]
+        chosen = np.flatnonzero(cut[product])
+        if not len(chosen):
+            continue
+        size = lanes_per_batch(lanes.shape, len(product), settings)
+        plan = lived.plan[product[:, None], lanes.nodes] * (lanes.nodes >= 0)[:, :, None]
+        args = lanes.lanes, plan.reshape(len(product), -1)
+        cost, unmet = store.fetch(
+            in_batches(size, "live", args, (np.asarray(settings.tolerance),), chosen=chosen)
+        )
+        volume = lanes.lanes.demand.sum(axis=1)
+        volume = np.where(volume > 0.0, volume, 1.0)
+        unit, at = (volume * lanes.lanes.scale)[chosen], product[chosen]
+        lived.lower[at], lived.upper[at] = cost.lower[chosen] * unit, cost.upper[chosen] * unit
+        lived.spend[at], lived.unmet[at] = cost.spend[chosen] * unit, unmet[chosen] * volume[chosen]
+    return lived
+
+
+def _without(
+    bucket: BundleBucket,
+    standing: Standing,
+    agreed: Agreed,
+    order: Floats,
+    settings: Settings,
+    step: Callable[..., Any],
+) -> Without:
+    """Every vendor's counterfactual; a single vendor's needs no run."""
+    if bucket.lanes.here.shape[1] > 1:
+        found: Without = step("bundle_absent", bucket.lanes, order, agreed.outcome, static=(settings.absent,))
+        alone = bucket.lanes.here.sum(axis=1) == 1
+    else:
+        nothing: Any = np.zeros(bucket.lanes.here.shape)
+        cost, bound, spend, missing = (nothing.copy() for _ in range(4))
+        found = Without(cost, bound, spend, missing, nothing.astype(np.int32))
+        alone = np.ones(len(nothing), bool)
+    ordered: Any = standing.ordered
+    for column, known in (
+        (found.cost, ordered.upper),
+        (found.bound, ordered.lower),
+        (found.spend, ordered.spend),
+    ):
+        column[alone, 0] = known[alone]
+    found.missing[alone, 0] = 0.0
+    return found
+
+
+def _tell(
+    on_lanes: OnLanes, bucket: BundleBucket, settlement: Settlement, agreed: Agreed, settings: Settings
+) -> None:
+    outcome, here = agreed.outcome, bucket.lanes.here.sum(axis=1)
+    certified = outcome.certified(settings.tolerance) | settlement.stays
+    worst = np.where(certified, outcome.gap / np.maximum(outcome.spend, 1e-6), 0.0)
+    on_lanes(int(here.sum()), int(here[certified].sum()), float(np.max(worst, initial=0.0)))

@@ -1,0 +1,142 @@
+"""Products that must be planned together, one vendor or several: frame, filling, consensus.
+
+One bundle is one joint solve by price Newton; `mechanism.several` prices what each vendor owes where
+there is more than one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxcpp.agents.bundle import Absence, Catalogue, Frame, Vendors, buyer, seller
+from jaxcpp.agents.bundle_agents import BundleBuyer, BundleSeller, Lines
+from jaxcpp.agents.terms import Terms, finite
+from jaxcpp.consensus import newton
+from jaxcpp.consensus.outcome import Outcome
+from jaxcpp.mechanism.terms import CEILING
+from jaxcpp.transport import path
+
+
+class Filling(eqx.Module):
+    """What vendors confirm of an order, and each one's bracketed cost of it, in scaled units.
+
+    Costs have the margin of what is shipped netted out; `spend` is money.
+    """
+
+    plan: Float[Array, " N"]
+    lower: Float[Array, " m"]
+    upper: Float[Array, " m"]
+    spend: Float[Array, " m"]
+    unfilled: Float[Array, " m"]  # units
+
+
+def frame(catalogue: Catalogue, vendors: Vendors, scale: Float[Array, ""]) -> Frame:
+    """What all parties know, with cost scale `scale` [currency / unit].
+
+    A public node is open where its vendor has a lane into it and the retailer can do something with a
+    unit there: ship it on, or leave it over.
+    """
+    weeks, products = vendors.weeks, catalogue.margin.shape[0]
+    serves = jnp.any(jnp.isfinite(catalogue.outbound), axis=2).astype(jnp.int32)
+    serves = jax.ops.segment_max(serves, catalogue.product, products) > 0
+    useful = serves | jnp.isfinite(catalogue.leftover)[:, None]
+    opened = vendors.reached() & useful[:, None, :]
+    volume = jnp.sum(catalogue.demand)
+    dearest = (
+        jnp.max(finite(catalogue.outbound), initial=0.0)
+        + jnp.maximum(jnp.max(finite(vendors.own), initial=0.0), jnp.max(finite(vendors.shared), initial=0.0))
+        + weeks * jnp.max(catalogue.holding + finite(catalogue.backlog))
+        + weeks * jnp.max(vendors.holding)
+        + jnp.max(finite(catalogue.leftover))
+        + jnp.max(jnp.abs(vendors.margin))
+    )
+    drawn = jnp.sum(jnp.where(vendors.draws, vendors.capacity[None, :, :], 0.0), axis=(1, 2))
+    asked = jax.ops.segment_sum(jnp.sum(catalogue.demand, axis=1), catalogue.product, products)
+    most = asked + jnp.sum(vendors.own_capacity, axis=(1, 2, 3)) + drawn
+    terms = Terms(
+        open=jnp.repeat(opened.reshape(products, -1), weeks, axis=1).reshape(-1),
+        volume=jnp.where(volume > 0.0, volume, 1.0),
+        money=scale,
+        ceiling=CEILING * jnp.maximum(dearest, scale),
+        most=jnp.sum(most),
+    )
+    return Frame(terms, most)
+
+
+def agents(
+    catalogue: Catalogue, vendors: Vendors, known: Frame, absence: Absence | None = None
+) -> tuple[BundleBuyer, BundleSeller]:
+    """Both sides of a bundle, with everybody or without the absent."""
+    if absence is None:
+        products = catalogue.margin.shape[0]
+        absence = Absence.of_nobody(jnp.zeros((products, known.terms.open.shape[0] // products)))
+    return buyer(catalogue, known, absence, vendors.weeks), seller(vendors, known, absence)
+
+
+def begin(supplier: BundleSeller, price: Float[Array, " N"] | None = None) -> path.PathState:
+    """Open at the vendors' quote, or at a price known from before."""
+    return path.start(supplier.quote() if price is None else price)
+
+
+def agree(
+    retailer: BundleBuyer | Lines,
+    supplier: BundleSeller,
+    state: path.PathState,
+    tolerance: Float[Array, ""],
+    limit: int | Int[Array, ""],
+) -> tuple[path.PathState, Outcome]:
+    """Turns of price Newton until the certificate holds, or nothing more can be done.
+
+    A state that is done gives an empty outcome at no cost.
+    """
+
+    def going(now: tuple[path.PathState, Outcome]) -> Bool[Array, ""]:
+        return ~now[0].done & (now[0].rounds < limit)
+
+    def body(now: tuple[path.PathState, Outcome]) -> tuple[path.PathState, Outcome]:
+        return newton.turn(retailer, supplier, now[0], tolerance)
+
+    shapes = jax.eval_shape(lambda s: newton.turn(retailer, supplier, s, tolerance)[1], state)
+    empty: Any = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return jax.lax.while_loop(going, body, (state, empty))
+
+
+def fill(
+    vendors: Vendors,
+    known: Frame,
+    order: Float[Array, " N"],
+    in_part: Bool[Array, " m"],
+    tolerance: Float[Array, ""],
+    limit: int | Int[Array, ""],
+) -> tuple[Filling, Int[Array, ""]]:
+    """How vendors fill an order [units]: as much as they can, or, `in_part`, what suits them best.
+
+    Vendors have nothing in common, so one consensus fills every vendor's order (section 3.1).
+    """
+    terms = known.terms
+    lines = (order / terms.volume).reshape(known.most.shape[0], -1)
+    supplier = seller(vendors, known, Absence.of_nobody(lines))
+    likes = (supplier.node_owner >= 0) & in_part[jnp.maximum(supplier.node_owner, 0)]
+    # Costs are net of margins: not to fill a line earns nothing, and is no worse than filling at a loss.
+    unfilled = jnp.where(likes, jnp.maximum(-supplier.margin, 0.0), terms.ceiling / terms.money)
+    asked = Lines(lines, unfilled)
+    state, outcome = agree(asked, supplier, begin(supplier), tolerance, limit)
+    flows = supplier.flows(outcome.plan, -outcome.price, outcome.epsilon)
+    plan = jnp.maximum(outcome.plan - flows.short.reshape(-1), 0.0)
+    upper, spend = supplier.accounts(flows)
+    left = lines.reshape(-1) - plan
+    penalty = supplier.by_node(unfilled * left.reshape(lines.shape))
+    owed = supplier.by_node(asked.by_line(outcome.price))
+    sources = supplier.floors(jnp.zeros_like(plan), -outcome.price)
+    return Filling(
+        plan=plan,
+        lower=jnp.minimum(owed + sources - penalty, upper),
+        upper=upper,
+        spend=spend,
+        unfilled=supplier.by_node(left.reshape(lines.shape)),
+    ), state.rounds
