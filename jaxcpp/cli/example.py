@@ -16,8 +16,8 @@ def example(
     name: Annotated[
         Name,
         typer.Argument(
-            help="iowa: a real nightly fleet; iowa-roll: weeks of it to roll; iowa-shared: with shared "
-            "capacity; toy: the paper's two by two."
+            help="iowa: a real nightly fleet; iowa-roll: weeks of it; iowa-shared: with shared capacity; "
+            "toy: the paper's two by two."
         ),
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write the fleet to.")],

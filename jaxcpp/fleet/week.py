@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import equinox as eqx
+import jax
 import numpy as np
 
 from jaxcpp.fleet import store
@@ -132,6 +134,10 @@ class Weeks:
             self.size, "in_part", (lanes, quo.order), (self.tolerance,), (False,), chosen=short, into=quo
         )
         opened, quo = store.fetch((opened, quo))
+        if recorded:
+            # The week that was added is a wish, not a commitment: the baseline is what the vendor confirms.
+            cost = jax.tree.map(lambda a, b: np.where(quo.filled, a, b), quo.order.cost, quo.retailer)
+            quo = eqx.tree_at(lambda q: q.order.cost, quo, cost)
         issued = quo.plan * opened.prepared.terms.volume[:, None]
         return Planned(ahead, state, expected, opened, quo, issued)
 
@@ -153,8 +159,12 @@ class Weeks:
         terms, quo = planned.opened.prepared.terms, planned.quo
         unit = terms.money * terms.volume
         if self.settings.commit > 1:
-            short = ~quo.filled & ~contract.accepted & recorded
-            owed = np.where(short, (quo.retailer.upper - quo.order.cost.upper) * unit, 0.0)
+            asked = planned.opened.prepared.order
+            missing = (asked.plan - quo.plan).reshape(len(unit), -1, self.group.shape.weeks)
+            # In proportion to the units of the record among those that are not confirmed.
+            share = missing[:, :, :-1].sum(axis=(1, 2)) / np.maximum(missing.sum(axis=(1, 2)), DUST)
+            harm = (quo.retailer.upper - asked.cost.upper) * unit * np.clip(share, 0.0, 1.0)
+            owed = np.where(~quo.filled & recorded, harm, 0.0)
             cancelled = planned.opened.cancelled.sum(axis=1)
             cancelled = np.where(cancelled > DUST * terms.volume, cancelled, 0.0)
             settled = np.maximum(owed, 0.0) - cancelled * self.group.supplier[:, 0]

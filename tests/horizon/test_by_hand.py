@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jaxcpp.fleet.rules import FeeRule
+from jaxcpp.fleet.settings import Settings
 from tests.fleets import from_problems, read
 from tests.horizon.rolls import hand_problem, rolled
 
@@ -52,9 +54,6 @@ def test_all_weeks_bind(fleet):
 
 
 def test_a_fee_is_charged_each_week(fleet):
-    from jaxcpp.fleet.rules import FeeRule
-    from jaxcpp.fleet.settings import Settings
-
     found = rolled(fleet, weeks=2, window=2, solve=Settings(fees=(FeeRule(additive=5.0),), tolerance=1e-7))
     np.testing.assert_allclose(found.each("price")[:, 0], (55.0, 45.0), atol=CENT)
     assert found.summary["cumulative_retailer_gain"][-1] == pytest.approx(10.0, abs=CENT)
