@@ -13,7 +13,6 @@ from jaxcpp.fleet.contracts import Contracts, contracts_alone
 from jaxcpp.fleet.data import Fleet, Floats
 from jaxcpp.fleet.fees import charges, check_fees
 from jaxcpp.fleet.roll_settings import RollSettings, check_weeks
-from jaxcpp.fleet.rules import FeeError
 from jaxcpp.fleet.settings import OnProgress
 from jaxcpp.fleet.solve import reporter
 from jaxcpp.fleet.week import Account, Planned, Transfer, Weeks, empty_state, next_price, value
@@ -56,15 +55,13 @@ class Roll:
     Raises:
         RollError: the weeks do not fit the table (see `check_weeks`).
         CoupledContractsError: contracts of the fleet are tied together (see `fleet.contracts`).
-        FeeError: a fee other than an additive one, or one the fleet has nobody for.
+        FeeError: a fee speaks of something that the fleet does not have.
     """
 
     def __init__(self, fleet: Fleet, settings: RollSettings) -> None:
         check_weeks(settings, fleet.weeks)
         self.fleet, self.settings = fleet, settings
         check_fees(settings.solve.fees, fleet)
-        if not all(rule.only_additive for rule in settings.solve.fees):
-            raise FeeError("week by week only additive fees are charged; leave out the others")
         self.found: Contracts = contracts_alone(fleet)
         self.groups = groups(fleet, self.found, settings)
         self.runs = [

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
-from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
 
 Policy = Literal["best", "target"]
@@ -37,11 +36,6 @@ class RollError(ValueError):
     """The weeks asked for do not fit the fleet's demand table, or the settings do not fit each other."""
 
 
-def _additive(rule: FeeRule) -> bool:
-    """Whether a rule charges a fixed amount and nothing that moves plans."""
-    return replace(rule, additive=0.0) == FeeRule(vendor=rule.vendor, product=rule.product)
-
-
 def check_weeks(settings: RollSettings, weeks: int) -> None:
     """Refuse what cannot be rolled on a demand table of so many weeks.
 
@@ -60,7 +54,7 @@ def check_weeks(settings: RollSettings, weeks: int) -> None:
             "a trailing forecast needs weeks before the first order; say --start 1 or later, so that the "
             "weeks before it are known"
         )
-    if any(not _additive(rule) for rule in settings.solve.fees):
+    if not all(rule.only_additive for rule in settings.solve.fees):
         raise RollError("a roll takes additive fees only; give --fee additive=AMOUNT")
     if settings.commit not in (1, settings.window):
         raise RollError(
