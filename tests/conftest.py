@@ -55,6 +55,13 @@ def pytest_configure(config: pytest.Config) -> None:
         install_import_hook(CHECKED, "beartype.beartype")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _programs_end_with_their_module():
+    """XLA maps memory for every program it loads, and a process may hold only so many maps."""
+    yield
+    jax.clear_caches()
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     state = "on" if _shape_checks(config) else "off"
     return f"jaxcpp: jax {jax.__version__}, float64, shape checks {state}"

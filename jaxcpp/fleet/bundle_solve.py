@@ -21,7 +21,6 @@ from jaxcpp.fleet.data import Fleet, Floats
 from jaxcpp.fleet.pack import Bucket
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.mechanism.several import Settlement, Standing, Without
-from jaxcpp.mechanism.status_quo import Cost
 
 NUMBERS = 1_000_000
 """Of a batch of bundles, that a step goes through: more would leave the cache, and take longer each."""
@@ -235,15 +234,18 @@ def _standing(
     def summed(known: Floats, scale: Floats) -> Any:
         return np.stack([known[one.bundle.products].sum() for one in bucket.pieces]) / scale
 
-    ordered = Cost(*(summed(column, unit) for column in (orders.lower, orders.upper, orders.spend)))
-    retailer = Cost(*(summed(column, unit) for column in (lived.lower, lived.upper, lived.spend)))
+    ordered, retailer = (
+        tuple(summed(column, unit) for column in (cost.lower, cost.upper, cost.spend))
+        for cost in (orders, lived)
+    )
     share: Any = np.zeros(bucket.lanes.here.shape)
     slot = np.broadcast_to(bucket.lanes.slot[:, :, :, None, None], order.shape)
     lane = np.broadcast_to(np.arange(len(share))[:, None, None, None, None], order.shape)
     np.add.at(share, (lane[slot >= 0], slot[slot >= 0]), order[slot >= 0])
     share = np.where(share.sum(axis=1, keepdims=True) > 0.0, share, bucket.lanes.here)
     share = share / share.sum(axis=1, keepdims=True)
-    return Standing(ordered, retailer, filling, summed(lived.unmet, volume), share)
+    facts = ordered, retailer, filling, summed(lived.unmet, volume), share
+    return store.fetch(in_batches(len(share), "bundle_stand", facts, ()))
 
 
 def _live(

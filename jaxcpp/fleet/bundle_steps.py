@@ -13,6 +13,8 @@ from jaxcpp.agents.bundle import Catalogue, Frame, Vendors
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.fleet.bundle_pack import BundleLanes
 from jaxcpp.mechanism import bundle, several
+from jaxcpp.mechanism.bundle import Filling
+from jaxcpp.mechanism.status_quo import Cost
 
 jax.tree_util.register_dataclass(
     BundleLanes, data_fields=[field.name for field in fields(BundleLanes)], meta_fields=[]
@@ -71,6 +73,13 @@ def absent(
 ) -> several.Without:
     """Every vendor's counterfactual."""
     return several.absent(*parties(lane), order, outcome, tolerance, limit, how=how)
+
+
+def stand(
+    ordered: tuple[Money, ...], retailer: tuple[Money, ...], filling: Filling, unmet: Money, share: Array
+) -> several.Standing:
+    """Just-in-time of a bundle, from its products' numbers added up."""
+    return several.Standing(Cost(*ordered), Cost(*retailer), filling, unmet, share)
 
 
 def settle(

@@ -249,6 +249,7 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "bundle_agree": (bundle_steps.agree, (0, None, None)),
     "bundle_fill": (bundle_steps.fill, (0, 0, 0, None, None)),
     "bundle_absent": (bundle_steps.absent, (0, 0, 0, None, None)),
+    "bundle_stand": (bundle_steps.stand, (0, 0, 0, 0, 0)),
     "bundle_settle": (bundle_steps.settle, (0, 0, 0, 0, 0, None)),
     "conclude": (conclude, (0, 0, 0, 0, 0, 0, None)),
 }
