@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -299,14 +299,12 @@ def _without(
     step: Callable[..., Any],
 ) -> Without:
     """Every vendor's counterfactual; a single vendor's needs no run."""
-    if bucket.lanes.here.shape[1] > 1:
-        found: Without = step("bundle_absent", bucket.lanes, order, agreed.outcome, static=(settings.absent,))
-        alone = bucket.lanes.here.sum(axis=1) == 1
-    else:
-        nothing: Any = np.zeros(bucket.lanes.here.shape)
-        cost, bound, spend, missing = (nothing.copy() for _ in range(4))
-        found = Without(cost, bound, spend, missing, nothing.astype(np.int32))
-        alone = np.ones(len(nothing), bool)
+    here = bucket.lanes.here
+    if here.shape[1] == 1:
+        facts = standing, agreed.outcome.rounds
+        return cast(Without, store.fetch(in_batches(len(here), "bundle_alone", facts, ())))
+    found: Without = step("bundle_absent", bucket.lanes, order, agreed.outcome, static=(settings.absent,))
+    alone = here.sum(axis=1) == 1
     ordered: Any = standing.ordered
     for column, known in (
         (found.cost, ordered.upper),

@@ -32,6 +32,7 @@ from jaxcpp.fleet import bundle_steps, store
 from jaxcpp.fleet.fees import Charges
 from jaxcpp.fleet.pack import Lanes
 from jaxcpp.mechanism import choice as chosen
+from jaxcpp.mechanism import several
 from jaxcpp.mechanism import status_quo as quo
 from jaxcpp.mechanism.contract import Contract, offer
 from jaxcpp.mechanism.fees import Schedule
@@ -250,6 +251,7 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "bundle_fill": (bundle_steps.fill, (0, 0, 0, None, None)),
     "bundle_absent": (bundle_steps.absent, (0, 0, 0, None, None)),
     "bundle_stand": (bundle_steps.stand, (0, 0, 0, 0, 0)),
+    "bundle_alone": (several.alone, (0, 0)),
     "bundle_settle": (bundle_steps.settle, (0, 0, 0, 0, 0, None)),
     "conclude": (conclude, (0, 0, 0, 0, 0, 0, None)),
 }
