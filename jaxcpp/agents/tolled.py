@@ -122,15 +122,8 @@ class TolledAgent(eqx.Module):
         accuracy: Float[Array, ""],
     ) -> tuple[Float[Array, " n"], proximal.Memory]:
         """`argmin cost(x) + toll(x) + price @ x + rho/2 |x - proposal|^2`."""
-        begun = path.start(memory.price, epsilon)
-        reach = jnp.maximum(proximal.LONGEST / (path.CLIP * epsilon), 1.0)
-        begun = eqx.tree_at(
-            lambda s: (s.held, s.reach), begun, (jnp.ones_like(begun.held), reach * begun.reach)
-        )
         held = _held(self.agent.side, self.toll, price, proposal, rho)
-        ended = path.follow(held, begun, accuracy, proximal.MAX_ROUNDS)
-        plan = jnp.maximum(answer(self.agent.side, ended.price, epsilon).plan, 0.0)
-        return plan, proximal.Memory(ended.price, memory.rounds + ended.rounds)
+        return proximal.follow(self.agent.side, held, epsilon, memory, accuracy)
 
 
 def _held(

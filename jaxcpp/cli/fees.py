@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import typer
 
+from jaxcpp.cli.toml import read_toml
 from jaxcpp.fleet.rules import Charge, FeeRule
 
 NONE: Final = "none"
@@ -75,12 +75,7 @@ def _amount(amount: str, text: str) -> float:
 
 def _from_file(path: Path) -> tuple[FeeRule, ...]:
     """Rules for everyone, by vendor, by product, and by a vendor's product."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise typer.BadParameter(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{path} is not TOML: {error}") from None
+    content = read_toml(path)
     rules = [_rule(path, "", {k: v for k, v in content.items() if k not in ("vendor", "product")})]
     for product, fees in _tables(path, "product", content.get("product", {})):
         rules.append(_rule(path, f"product.{product}.", fees, product=product))

@@ -6,13 +6,13 @@ and that over the default.
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from jaxcpp.cli.fees import parse_fees
+from jaxcpp.cli.toml import read_toml
 
 Device = Literal["cpu", "gpu"]
 
@@ -34,12 +34,7 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     """Make the values in a TOML file the defaults of this command."""
     if path is None or context.resilient_parsing:
         return path
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise typer.BadParameter(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{path} is not TOML: {error}") from None
+    values = read_toml(path)
     named = {key.replace("-", "_"): value for key, value in values.items()}
     options = (p for p in context.command.params if p.param_type_name == "option")
     known = sorted(str(p.name) for p in options if p.name not in _NOT_IN_A_FILE)

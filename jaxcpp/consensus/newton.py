@@ -62,13 +62,18 @@ def certify(
 ) -> tuple[path.PathState, Outcome]:
     """What the price is worth; where a path has ended and its certificate fails, the path goes on."""
     outcome = settle(retailer, supplier, path.reached(state), state.epsilon, state.rounds)
+    return judged(state, outcome, tolerance), outcome
+
+
+def judged(state: path.PathState, outcome: Outcome, tolerance: Float[Array, ""]) -> path.PathState:
+    """A path that its certificate ends, or that goes on at a tighter target where it has failed."""
     certified = outcome.certified(tolerance)
     # Near the best and still short of units: there are none to be had, and no target would find them.
     least = tolerance * outcome.spend
     hopeless = (outcome.gap <= least) & (outcome.missing > least)
     failed = state.done & ~certified & ~hopeless & (state.strict > path.TIGHTEST)
     state = path.choose(failed, path.resume(state), state)
-    return eqx.tree_at(lambda s: s.done, state, state.done | certified), outcome
+    return eqx.tree_at(lambda s: s.done, state, state.done | certified)
 
 
 def finished(state: path.PathState, max_rounds: Any) -> Any:

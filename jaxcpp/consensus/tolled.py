@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcpp.agents.protocol import Agent, Response
-from jaxcpp.consensus.newton import MAX_ROUNDS, TURN, finished
+from jaxcpp.consensus.newton import MAX_ROUNDS, TURN, finished, judged
 from jaxcpp.consensus.outcome import Outcome, settle
 from jaxcpp.transport import path
 
@@ -74,9 +73,4 @@ def turn(
     state = jax.lax.fori_loop(0, TURN, lambda _, now: path.advance(joint, now, tolerance), state)
     inner, price = jnp.split(path.reached(state), 2)
     outcome = settle(retailer.at(inner), supplier, price, state.epsilon, state.rounds)
-    certified = outcome.certified(tolerance)
-    least = tolerance * outcome.spend
-    hopeless = (outcome.gap <= least) & (outcome.missing > least)
-    failed = state.done & ~certified & ~hopeless & (state.strict > path.TIGHTEST)
-    state = path.choose(failed, path.resume(state), state)
-    return eqx.tree_at(lambda s: s.done, state, state.done | certified), outcome
+    return judged(state, outcome, tolerance), outcome

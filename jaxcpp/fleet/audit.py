@@ -15,7 +15,7 @@ from jaxcpp.consensus.outcome import feasible
 from jaxcpp.fleet.batch import Solved, in_batches, lanes_per_batch
 from jaxcpp.fleet.contracts import contracts_alone
 from jaxcpp.fleet.data import Fleet, Floats
-from jaxcpp.fleet.fees import charges, check_fees
+from jaxcpp.fleet.fees import check_fees
 from jaxcpp.fleet.pack import Bucket, Packer
 from jaxcpp.fleet.results import Columns
 from jaxcpp.fleet.settings import Settings
@@ -101,8 +101,7 @@ def _reports(reported: Fleet, truly: list[Bucket], settings: Settings) -> list[W
     """Solve a fleet as reported; what each vendor has of it by its true numbers."""
     found = contracts_alone(reported)
     buckets = Packer(reported, found).buckets()
-    fees = [charges(settings.fees, reported, found, bucket.contract, bucket.nodes) for bucket in buckets]
-    solved = solve_all(buckets, fees, settings, lambda *_: None)
+    solved = solve_all(reported, found, buckets, settings, lambda *_: None)
     by_contract = {int(part.bucket.contract[0]): part for part in solved}
     return [_worth(bucket, by_contract[int(bucket.contract[0])], settings) for bucket in truly]
 

@@ -21,6 +21,7 @@ from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.whole import Lane, issue_whole
 from jaxcpp.mechanism.choice import steps
 from jaxcpp.mechanism.contract import Contract
+from jaxcpp.mechanism.status_quo import StatusQuo
 from jaxcpp.transport import kernels
 
 ENTRIES = {"cpu": 400_000, "gpu": 50_000_000}
@@ -116,11 +117,7 @@ def solve_bucket(
     tolerance, whole = np.asarray(settings.tolerance), settings.units == "integer"
     lanes = store.place(bucket.lanes)
     prepared = in_batches(size, "prepare", (lanes,), (tolerance,), (settings.method, whole))
-    vendor = lanes.inbound, lanes.capacity, lanes.supplier
-    quo = in_batches(small, "fill", (*vendor, prepared.terms, prepared.order), (tolerance,))
-    short = np.flatnonzero(~np.asarray(quo.filled))
-    # Where capacity does not allow the just-in-time order: the part that the supplier confirms.
-    quo = in_batches(size, "in_part", (lanes, quo.order), (tolerance,), (whole,), chosen=short, into=quo)
+    quo = status_quo(lanes, prepared, size, small, tolerance, whole)
     outcome = consensus(lanes, prepared, size, settings, on_lanes)
     if whole:
         outcome, volume = store.fetch((outcome, prepared.terms.volume))
@@ -130,6 +127,19 @@ def solve_bucket(
     judged = prepared.own, prepared.terms, quo, outcome, choice, fees
     contract = in_batches(small, "conclude", judged, (tolerance,))
     return Solved(bucket, *store.fetch((prepared.terms.volume, quo.unmet, contract)))
+
+
+def status_quo(
+    lanes: Lanes, prepared: Prepared, size: int, small: int, tolerance: np.ndarray, whole: bool = False
+) -> StatusQuo:
+    """The orders that stand, filled by the vendors; where capacity does not allow one, in part."""
+    vendor = lanes.inbound, lanes.capacity, lanes.supplier
+    quo = in_batches(small, "fill", (*vendor, prepared.terms, prepared.order), (tolerance,))
+    short = np.flatnonzero(~np.asarray(quo.filled))
+    part: StatusQuo = in_batches(
+        size, "in_part", (lanes, quo.order), (tolerance,), (whole,), chosen=short, into=quo
+    )
+    return part
 
 
 def _private(bucket: Bucket, outcome: Outcome, size: int) -> Callable[[Index], Iterator[Lane]]:

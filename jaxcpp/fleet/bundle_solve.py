@@ -18,6 +18,7 @@ from jaxcpp.fleet.bundle_steps import Agreed
 from jaxcpp.fleet.bundles import Bundles, Capacity
 from jaxcpp.fleet.contracts import CoupledContractsError, Index
 from jaxcpp.fleet.data import Fleet, Floats
+from jaxcpp.fleet.fees import rule_for
 from jaxcpp.fleet.pack import Bucket
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.mechanism.several import Settlement, Standing, Without
@@ -147,7 +148,7 @@ def _solve_bucket(
     alpha = np.zeros(lanes.here.shape)
     for row, one in enumerate(bucket.pieces):
         for at, vendor in enumerate(one.bundle.vendors.tolist()):
-            alpha[row, at] = _additive(str(packer.fleet.vendor_ids[vendor]), settings)
+            alpha[row, at] = rule_for(settings.fees, str(packer.fleet.vendor_ids[vendor]), "").additive
 
     def step(
         name: str, *args: Any, shared: tuple[Any, ...] = (), static: tuple[Any, ...] = (), **more: Any
@@ -173,12 +174,6 @@ def _solve_bucket(
     jit, plan = ((x * volume[:, None]).reshape(order.shape) for x in (filling.plan, issued))
     _tell(on_lanes, bucket, settlement, agreed, settings)
     return BundleSolved(bucket, agreed, standing, without, settlement, order, jit, plan)
-
-
-def _additive(vendor: str, settings: Settings) -> float:
-    """The fee of a vendor's contract: its own rule's, else that for every vendor."""
-    by_vendor = {rule.vendor: rule.additive for rule in settings.fees if not rule.product}
-    return by_vendor.get(vendor, by_vendor.get("", 0.0))
 
 
 def _per_batch(bucket: BundleBucket, count: int, settings: Settings) -> int:

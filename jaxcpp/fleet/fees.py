@@ -23,14 +23,6 @@ class Charges:
     over: Floats | None  # (lane, public node)
     under: Floats | None
 
-    def some(self, cut: slice) -> Charges:
-        """Those of some of the lanes."""
-        parts = self.alpha, self.after, self.rate, self.over, self.under
-        alpha, after, rate, over, under = (None if part is None else part[cut] for part in parts)
-        assert alpha is not None
-        assert after is not None
-        return Charges(alpha, after, rate, over, under)
-
     @property
     def distorts(self) -> bool:
         """Whether some rule of the run moves plans."""
@@ -80,7 +72,8 @@ def charges(
     rules: tuple[FeeRule, ...], fleet: Fleet, found: Contracts, contract: Index, nodes: Ints
 ) -> Charges:
     """The charges of some contracts; `nodes` (lane, inbound) are their inbound nodes' positions or -1."""
-    chosen = [_chosen(rules, fleet, found, int(one)) for one in contract]
+    vendors, products = fleet.vendor_ids[found.vendor[contract]], fleet.product_ids[found.product[contract]]
+    chosen = [rule_for(rules, str(v), str(p)) for v, p in zip(vendors, products, strict=True)]
     weighs = any(rule.multiplicative or rule.roi for rule in rules)
     deviates = any(rule.over or rule.under for rule in rules)
     numbers = np.asarray(
@@ -100,9 +93,8 @@ def _key(rule: FeeRule) -> str:
     return "".join(f"{name}.{value}." for name, value in parts if value)
 
 
-def _chosen(rules: tuple[FeeRule, ...], fleet: Fleet, found: Contracts, contract: int) -> FeeRule:
-    vendor = str(fleet.vendor_ids[found.vendor[contract]])
-    product = str(fleet.product_ids[found.product[contract]])
+def rule_for(rules: tuple[FeeRule, ...], vendor: str, product: str) -> FeeRule:
+    """The most particular rule that speaks of a vendor's product; no fee where none does."""
     fitting = [
         rule for rule in rules if rule.vendor in ("", vendor) and rule.product in ("", product)
     ]  # fmt: skip

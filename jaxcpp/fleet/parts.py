@@ -45,13 +45,14 @@ def solve_in_parts(
     cuts = [slice(first, first + size) for first in range(0, count, size)]
     with ThreadPoolExecutor(min(workers(), len(cuts))) as pool:
         solved = list(
-            pool.map(lambda cut: solve_bucket(_some(bucket, cut), settings, on_lanes, fees.some(cut)), cuts)
+            pool.map(lambda cut: solve_bucket(_some(bucket, cut), settings, on_lanes, rows(fees, cut)), cuts)
         )
     trees = [(part.volume, part.unmet, part.contract) for part in solved]
     return Solved(bucket, *jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees))
 
 
 def _some(bucket: Bucket, cut: slice) -> Bucket:
-    places = bucket.contract[cut], bucket.nodes[cut], bucket.region[cut], bucket.source[cut]
-    contract, nodes, region, source = places
-    return Bucket(bucket.shape, contract, rows(bucket.lanes, cut), nodes, region, source)
+    return Bucket(
+        bucket.shape, bucket.contract[cut], rows(bucket.lanes, cut),
+        bucket.nodes[cut], bucket.region[cut], bucket.source[cut],
+    )  # fmt: skip

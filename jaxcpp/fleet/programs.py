@@ -132,7 +132,12 @@ def search(lane: Lanes, state: Any, tolerance: Money, limit: Int[Array, ""]) -> 
     the parties' own answers, as in `turn`.
     """
     retailer, vendor, terms = parties(lane)
-    buys, ships = retailer.agent(terms), vendor.agent(terms)
+    return _searched(retailer.agent(terms), vendor.agent(terms), state, tolerance, limit)
+
+
+def _searched(
+    buys: TransportAgent, ships: TransportAgent, state: Any, tolerance: Money, limit: Int[Array, ""]
+) -> tuple[Any, Outcome]:
     state = kernels.follow_joint(
         buys.side, ships.side, buys.lost_margin, ships.unit_margin, state, tolerance, limit
     )
@@ -190,12 +195,8 @@ def search_on(
 ) -> tuple[Any, Outcome]:
     """As `search`, on a price schedule without a toll: the kernel knows two sides."""
     posed = _posed(lane, fees, order)
-    buys, ships = posed.retailer, posed.supplier
-    assert isinstance(buys, TransportAgent)
-    state = kernels.follow_joint(
-        buys.side, ships.side, buys.lost_margin, ships.unit_margin, state, tolerance, limit
-    )
-    return newton.certify(buys, ships, state, tolerance)
+    assert isinstance(posed.retailer, TransportAgent)
+    return _searched(posed.retailer, posed.supplier, state, tolerance, limit)
 
 
 def private_on(
@@ -218,11 +219,7 @@ def read(fees: Charges, outcome: Outcome, order: Array, terms: Terms) -> Outcome
 def live(lane: Lanes, plan: Array, tolerance: Money) -> tuple[quo.Cost, Money]:
     """What living with a plan [units] costs a product's retailer, and what it leaves unserved; scaled."""
     retailer, _, terms = parties(lane)
-    agent = retailer.agent(terms)
-    x = plan / terms.volume
-    bracket = living.cheapest(agent.side, x, tolerance)
-    lives = agent.account(bracket.flows, x)
-    return quo.Cost(bracket.lower, bracket.upper, lives.spend), lives.unmet + jnp.sum(bracket.flows.short)
+    return quo.living_with(retailer.agent(terms), plan / terms.volume, tolerance, jnp.zeros((), bool))
 
 
 def conclude(

@@ -12,9 +12,9 @@ from jaxcpp.fleet.batch import OnLanes, Solved
 from jaxcpp.fleet.bundle_layout import with_bundles
 from jaxcpp.fleet.bundle_solve import check_bundles, solve_bundles
 from jaxcpp.fleet.bundles import bundles
-from jaxcpp.fleet.contracts import contracts
+from jaxcpp.fleet.contracts import Contracts, contracts
 from jaxcpp.fleet.data import Fleet
-from jaxcpp.fleet.fees import Charges, charges, check_fees
+from jaxcpp.fleet.fees import charges, check_fees
 from jaxcpp.fleet.layout import lay_out
 from jaxcpp.fleet.pack import Bucket, Packer
 from jaxcpp.fleet.parts import solve_in_parts, workers
@@ -48,8 +48,7 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
     rows = len(found) + sum(len(item.vendors) for item in tied.items)
     report = reporter(rows, on_progress)
     packed = time.perf_counter()
-    fees = [charges(settings.fees, fleet, found, bucket.contract, bucket.nodes) for bucket in buckets]
-    solved = solve_all(buckets, fees, settings, report)
+    solved = solve_all(fleet, found, buckets, settings, report)
     joint = solve_bundles(fleet, tied, settings, report, workers())
     waited = time.perf_counter() - packed - (PROGRAMS.running - running)
     run = with_bundles(lay_out(fleet, found, packer, solved, settings) if solved else None, fleet, joint)
@@ -60,9 +59,10 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
 
 
 def solve_all(
-    buckets: list[Bucket], fees: list[Charges], settings: Settings, report: OnLanes
+    fleet: Fleet, found: Contracts, buckets: list[Bucket], settings: Settings, report: OnLanes
 ) -> list[Solved]:
     """Every bucket with its fees, in order; compiling goes on beside solving."""
+    fees = [charges(settings.fees, fleet, found, bucket.contract, bucket.nodes) for bucket in buckets]
     with ThreadPoolExecutor(workers()) as pool:
         return list(
             pool.map(lambda bucket, fee: solve_in_parts(bucket, settings, report, fee), buckets, fees)

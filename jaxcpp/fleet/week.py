@@ -11,7 +11,14 @@ import numpy as np
 
 from jaxcpp.fleet import store
 from jaxcpp.fleet import week_steps as _registered  # noqa: F401  (its steps join those of `programs`)
-from jaxcpp.fleet.batch import OnLanes, consensus, in_batches, lanes_per_batch, lanes_per_small_batch
+from jaxcpp.fleet.batch import (
+    OnLanes,
+    consensus,
+    in_batches,
+    lanes_per_batch,
+    lanes_per_small_batch,
+    status_quo,
+)
 from jaxcpp.fleet.data import Floats
 from jaxcpp.fleet.fees import Charges
 from jaxcpp.fleet.pack import Lanes
@@ -126,13 +133,7 @@ class Weeks:
         args = (ahead.lanes, state.price, state.record, targets)
         shared = np.asarray(recorded), np.asarray(self.settings.cover, np.int32), self.order_tolerance
         opened = in_batches(self.size, "open_week", args, shared, (self.settings.policy, binding))
-        prepared, lanes = opened.prepared, ahead.lanes
-        vendor = lanes.inbound, lanes.capacity, lanes.supplier
-        quo = in_batches(self.small, "fill", (*vendor, prepared.terms, prepared.order), (self.tolerance,))
-        short = np.flatnonzero(~np.asarray(quo.filled))
-        quo = in_batches(
-            self.size, "in_part", (lanes, quo.order), (self.tolerance,), (False,), chosen=short, into=quo
-        )
+        quo = status_quo(ahead.lanes, opened.prepared, self.size, self.small, self.tolerance)
         opened, quo = store.fetch((opened, quo))
         if recorded:
             # The week that was added is a wish, not a commitment: the baseline is what the vendor confirms.

@@ -169,11 +169,17 @@ def in_part(
     """The status quo where capacity does not allow the whole order."""
     cost, unfilled = confirmed_part(supplier, terms, order.plan * terms.volume, tolerance, skip, whole)
     plan = jnp.maximum(order.plan - unfilled, 0.0)
+    retailer, unmet = living_with(agent, plan, tolerance, skip)
+    return StatusQuo(order, plan, jnp.zeros((), bool), retailer, cost, unmet)
+
+
+def living_with(
+    agent: TransportAgent, plan: Float[Array, " n"], tolerance: Float[Array, ""], skip: Bool[Array, ""]
+) -> tuple[Cost, Float[Array, ""]]:
+    """What living with a plan costs the retailer, and the units it leaves unserved that had to be served."""
     bracket = living.follow(agent.side, plan, tolerance, skip)
     lives = agent.account(bracket.flows, plan)
-    retailer = Cost(bracket.lower, bracket.upper, lives.spend)
-    unmet = lives.unmet + jnp.sum(bracket.flows.short)
-    return StatusQuo(order, plan, jnp.zeros((), bool), retailer, cost, unmet)
+    return Cost(bracket.lower, bracket.upper, lives.spend), lives.unmet + jnp.sum(bracket.flows.short)
 
 
 def in_full(order: Order, cost: Cost, unfilled: Float[Array, " n"]) -> StatusQuo:

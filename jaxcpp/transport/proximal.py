@@ -64,10 +64,21 @@ def respond(
     tolerance: Float[Array, ""],
 ) -> tuple[Float[Array, " n"], Memory]:
     """The best response [units] and the memory for the next round."""
+    return follow(side, evaluate(side, price, proposal, rho), epsilon, memory, tolerance)
+
+
+def follow(
+    side: Side,
+    held: path.Evaluate,
+    epsilon: Float[Array, ""],
+    memory: Memory,
+    tolerance: Float[Array, ""],
+) -> tuple[Float[Array, " n"], Memory]:
+    """A side's plan where its proximal dual `held` is greatest, and the memory for the next round."""
     begun = path.start(memory.price, epsilon)
     # The quadratic is a guard of its own: however small the smoothing, a step may go this far.
     reach = jnp.maximum(LONGEST / (path.CLIP * epsilon), 1.0)
     begun = eqx.tree_at(lambda s: (s.held, s.reach), begun, (jnp.ones_like(begun.held), reach * begun.reach))
-    ended = path.follow(evaluate(side, price, proposal, rho), begun, tolerance, MAX_ROUNDS)
+    ended = path.follow(held, begun, tolerance, MAX_ROUNDS)
     plan = jnp.maximum(answer(side, ended.price, epsilon).plan, 0.0)
     return plan, Memory(ended.price, memory.rounds + ended.rounds)

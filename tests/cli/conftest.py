@@ -61,3 +61,10 @@ def spawn() -> Spawn:
         )
 
     return call
+
+
+@pytest.fixture
+def toy(run, tmp_path):
+    folder = tmp_path / "toy"
+    assert run("example", "toy", folder).exit_code == 0
+    return folder

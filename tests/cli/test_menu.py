@@ -11,13 +11,6 @@ CENT = 0.005
 
 
 @pytest.fixture
-def toy(run, tmp_path):
-    folder = tmp_path / "toy"
-    assert run("example", "toy", folder).exit_code == 0
-    return folder
-
-
-@pytest.fixture
 def ask(run, toy, tmp_path):
     def call(*words):
         return run(

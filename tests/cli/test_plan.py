@@ -13,13 +13,6 @@ from jaxcpp.tables import read_run
 CENT = 0.005
 
 
-@pytest.fixture
-def toy(run, tmp_path):
-    folder = tmp_path / "toy"
-    assert run("example", "toy", folder).exit_code == 0
-    return folder
-
-
 def contract(folder):
     rows = pq.read_table(folder / "contracts.parquet").to_pylist()
     assert len(rows) == 1

@@ -55,19 +55,25 @@ def copies(command, flags, folder):
         yield target
 
 
+def compiler_with(flags: tuple[str, ...], folder: Path) -> list[str]:
+    """The compiler's command; skips where there is none, or none that knows the sanitizer."""
+    try:
+        command = build.compiler()
+    except build.BuildError as error:
+        pytest.skip(str(error))
+    empty = folder / "empty.cpp"
+    empty.write_text(EMPTY)
+    if isinstance(compile_with(command, flags, folder, [empty]), str):
+        pytest.skip(f"{command[0]} has no {flags[0]}")
+    return command
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("levels", ["v1", "all"])
 @pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["address and undefined", "thread"])
 def test_random_problems_and_garbage(flags, levels, tmp_path):
-    try:
-        command = build.compiler()
-    except build.BuildError as error:
-        pytest.skip(str(error))
-    empty = tmp_path / "empty.cpp"
-    empty.write_text(EMPTY)
-    if isinstance(compile_with(command, flags, tmp_path, [empty]), str):
-        pytest.skip(f"{command[0]} has no {flags[0]}")
+    command = compiler_with(flags, tmp_path)
     objects = list(copies(command, flags, tmp_path))
     known = [f"-DJAXCPP_HAS_{level.upper()}" for level in build.levels() if levels == "all"]
     objects = objects if known else objects[:1]
@@ -90,14 +96,7 @@ def test_random_problems_and_garbage(flags, levels, tmp_path):
 )
 def test_the_cuda_core_on_the_processor(flags, threads, lanes, batches, tmp_path):
     """Every read of what another thread wrote must lie behind a synchronization."""
-    try:
-        command = build.compiler()
-    except build.BuildError as error:
-        pytest.skip(str(error))
-    empty = tmp_path / "empty.cpp"
-    empty.write_text(EMPTY)
-    if isinstance(compile_with(command, flags, tmp_path, [empty]), str):
-        pytest.skip(f"{command[0]} has no {flags[0]}")
+    command = compiler_with(flags, tmp_path)
     block = [f"-DJAXCPP_BLOCK_THREADS={threads}", f"-DJAXCPP_BLOCK_LANES={lanes}", "-I", str(build.SOURCES)]
     sources = [HERE / "emulated.cpp", HERE / "driver.cpp"]
     program = compile_with(command, (*flags, *block), tmp_path, sources)

@@ -9,20 +9,7 @@ import pytest
 
 from jaxcpp.transport import living, path, proximal, rounding, sinkhorn
 from jaxcpp.transport.side import Side, answer, bound, split
-
-
-def random_side(seed, n=5, m=7, stock=True, holes=True):
-    """Scaled like a contract: mass 1, costs of order 1; one closed node and one private node without mass."""
-    rng = np.random.default_rng(seed)
-    cost = rng.uniform(0.2, 3.0, (n, m))
-    if holes:
-        cost[rng.uniform(size=(n, m)) < 0.2] = np.inf
-    cost[-1] = np.inf
-    mass = rng.uniform(0.1, 1.0, m)
-    mass[0] = 0.0
-    amount = np.where(rng.uniform(size=n) < 0.4, rng.uniform(0.0, 0.2, n), 0.0) if stock else np.zeros(n)
-    amount[-1] = 0.0
-    return Side(*(jnp.asarray(x) for x in (cost, mass / mass.sum(), rng.uniform(2.0, 5.0, m), amount)))
+from tests.transport.sides import random_side
 
 
 def random_price(seed, n=5):
