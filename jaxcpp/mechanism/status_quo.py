@@ -93,7 +93,9 @@ def just_in_time(
     plan = share @ jnp.where(serve, remaining, 0.0)
     plan = jnp.where(terms.open, jnp.maximum(plan - kept, 0.0), 0.0)
     lost = jnp.where(serve, 0.0, remaining)
-    upper = jnp.sum(jnp.where(from_stock > 0.0, side.cost, 0.0) * from_stock) + jnp.vdot(remaining, best)
+    upper = jnp.vdot(remaining, best)
+    if retailer.inventory is not None:  # else XLA would add up all those zeros while it compiles
+        upper = jnp.sum(jnp.where(from_stock > 0.0, side.cost, 0.0) * from_stock) + upper
     cost = Cost(jnp.minimum(lower, upper), upper, upper - jnp.vdot(agent.lost_margin, lost))
     return Order(plan, cost, jnp.vdot(agent.must_serve, lost))
 
