@@ -15,7 +15,7 @@ from jaxcpp.cli import backend
 from jaxcpp.cli.fees import parse_fees
 from jaxcpp.cli.options import Config, Device, Fees, FleetFolder, Json, RunFolder, Tolerance
 from jaxcpp.cli.status import Status, fail
-from jaxcpp.fleet.roll_settings import Forecast, Policy, RollError, RollSettings, check_weeks
+from jaxcpp.fleet.roll_settings import Forecast, Policy, RollError, RollSettings
 from jaxcpp.fleet.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,12 +28,14 @@ _MOST_ROUNDS = 2000  # a forecast may ask for far more than there is: few contra
 
 
 def parse_forecast(text: str) -> tuple[Forecast, int]:
-    """The kind of forecast and the weeks it looks back that `perfect` or `trailing=N` asks for."""
+    """The kind of forecast and the weeks it looks back that `perfect`, `trailing=N` or `table` asks for."""
     kind, _, back = text.partition("=")
     if text == "perfect":
         return "perfect", 0
+    if text == "table":
+        return "table", 0
     if kind != "trailing" or not back.isdigit() or int(back) < 1:
-        raise typer.BadParameter(f"unknown forecast '{text}'; known: perfect, trailing=WEEKS")
+        raise typer.BadParameter(f"unknown forecast '{text}'; known: perfect, trailing=WEEKS, table")
     return "trailing", int(back)
 
 
@@ -67,17 +69,19 @@ def roll(
     ] = 1,
     policy: Annotated[
         Policy,
-        typer.Option(help="Just in time: the retailer's best plan, or up to a target inventory position."),
+        typer.Option(
+            help="Just in time: the retailer's best plan, or up to a target position, FLEET's or by --cover."
+        ),
     ] = "best",
     cover: Annotated[
-        int, typer.Option(min=1, help="Weeks of forecast that a target inventory position covers.")
+        int, typer.Option(min=1, help="Weeks of forecast that a position covers where FLEET has no target.")
     ] = 1,
     forecast: Annotated[
         str,
         typer.Option(
             callback=_check_forecast,
-            metavar="perfect|trailing=WEEKS",
-            help="What is known of demand: all of it, or the mean of the weeks before.",
+            metavar="perfect|trailing=WEEKS|table",
+            help="What is known of demand: all of it, the mean of the weeks before, or FLEET's forecasts.",
         ),
     ] = "perfect",
     fee: Fees = [],  # noqa: B006  (typer copies it)
@@ -120,11 +124,12 @@ def _roll(
 ) -> tuple[dict[str, Any], str]:
     """Read, roll, write week by week; run.json's content and the currency."""
     from jaxcpp import tables
+    from jaxcpp.fleet.told import check_roll
 
     started = time.perf_counter()
     try:
         fleet, _ = tables.read_fleet(fleet_folder, skip_bad=skip_bad)
-        check_weeks(settings, fleet.weeks)
+        check_roll(settings, fleet)
         info = {
             "version": jaxcpp.__version__,
             "settings": dataclasses.asdict(settings),

@@ -51,6 +51,30 @@ class Inventory:
 
 
 @dataclass(frozen=True)
+class Targets:
+    """Inventory positions wanted after ordering; rows sorted by (product, inbound, week)."""
+
+    product: Ints
+    inbound: Ints
+    week: Ints  # or EVERY
+    units: Floats
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """What was expected, and when; rows sorted by (product, week made in, week, region).
+
+    Zeros stay: a week in which nothing is expected may be all that a forecast says.
+    """
+
+    product: Ints
+    region: Ints
+    made_in: Ints
+    week: Ints
+    units: Floats
+
+
+@dataclass(frozen=True)
 class OutboundLanes:
     """The retailer's lanes; a unit costs `unit_cost + cost_per_kg * weight` [currency].
 
@@ -118,6 +142,8 @@ class Fleet:
     products: Products
     demand: Demand
     inventory: Inventory
+    targets: Targets
+    forecast: Forecasts
     outbound_lanes: OutboundLanes
     offers: Offers
     sources: Sources

@@ -172,16 +172,20 @@ class Packer:
         """Units as they can be shipped: rounded down where only whole ones are."""
         return np.floor(units + 1e-9) if self.whole_units else units
 
-    def lane(self, contract: int) -> Lane:
-        """One contract's numbers, with the inbound nodes that matter to it."""
+    def lane(self, contract: int, regions: Ints | None = None) -> Lane:
+        """One contract's numbers, with the inbound nodes that matter to it.
+
+        `regions` are those that a node may serve to matter; by default, those with demand.
+        """
         fleet = self.fleet
         vendor, product = int(self.found.vendor[contract]), int(self.found.product[contract])
         rows = self.demand_rows(product)
         source, inbound, capacity = self.sources(vendor, product)
         stock = self.stock(product)
         region = fleet.demand.region[rows]
-        outbound = self.outbound(product)[:, region]
-        reached, serves = np.isfinite(inbound).any(axis=0), np.isfinite(outbound).any(axis=1)
+        every = self.outbound(product)
+        outbound, useful = every[:, region], every[:, region if regions is None else regions]
+        reached, serves = np.isfinite(inbound).any(axis=0), np.isfinite(useful).any(axis=1)
         # What may be left over may be left at a node that serves nobody.
         keeps = bool(np.isfinite(fleet.products.leftover_cost[product]))
         nodes = np.flatnonzero((reached & (serves | keeps)) | ((stock > 0.0) & serves))

@@ -8,7 +8,7 @@ from typing import Literal
 from jaxcpp.fleet.settings import Settings
 
 Policy = Literal["best", "target"]
-Forecast = Literal["perfect", "trailing"]
+Forecast = Literal["perfect", "trailing", "table"]
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,10 @@ class RollSettings:
     """What `jaxcpp roll` can be told; weeks are counted in the fleet's demand table.
 
     `commit` is how many weeks of a plan bind: 1 (only this week's order is issued) or `window` (all).
-    `policy` is the just-in-time order: the retailer's own `best` plan, or base-stock up to a `target`
-    that covers the forecast of `cover` weeks. A `trailing` forecast is the mean of that many weeks
-    before, week by week the same.
+    `policy` is the just-in-time order: the retailer's own `best` plan, or base-stock up to a `target`:
+    the fleet's own targets where a product has any, else one that covers the forecast of `cover` weeks.
+    A `trailing` forecast is the mean of that many weeks before, week by week the same; one from the
+    fleet's `table` is the last that was made.
     """
 
     weeks: int

@@ -129,7 +129,7 @@ class Weeks:
         grid = np.where(grid > self.least, grid, 0.0)
         some = entries(group.demand, expected, week)
         ahead = window(group, week, some, grid, state.stock, state.spare)
-        targets = np.full((len(net), group.shape.inbound, group.shape.weeks), np.nan)
+        targets = group.targets[:, :, week : week + group.shape.weeks]
         args = (ahead.lanes, state.price, state.record, targets)
         shared = np.asarray(recorded), np.asarray(self.settings.cover, np.int32), self.order_tolerance
         opened = in_batches(self.size, "open_week", args, shared, (self.settings.policy, binding))

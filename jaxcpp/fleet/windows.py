@@ -8,14 +8,16 @@ known before the first week, so every week has the same shapes.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxcpp.fleet.contracts import Contracts, Index
 from jaxcpp.fleet.data import Fleet, Floats, Ints
-from jaxcpp.fleet.pack import COLUMN_STEPS, Lane, Lanes, Packer, Shape, scales, step_up
+from jaxcpp.fleet.pack import Lane, Lanes, Packer, Shape, scales, step_up
 from jaxcpp.fleet.roll_settings import RollSettings
+from jaxcpp.fleet.told import Told, forecasts_of, regions_of, targets_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Group:
     capacity: Floats  # (lane, source, week) units
     retailer: Floats  # (lane, 5): margin, holding, backlog, lost sale, leftover
     supplier: Floats  # (lane, 2): margin, holding
+    targets: Floats  # (lane, inbound, week) units; NaN where the fleet has none for the product
+    told: Told
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ def forecast(group: Group, settings: RollSettings, week: int, weeks: int) -> Flo
     ahead = group.demand[:, :, week : week + settings.window]
     if settings.forecast == "perfect":
         return ahead
+    if settings.forecast == "table":
+        return group.told.of(week, np.zeros_like(ahead), weeks)
     past = group.demand[:, :, max(week - settings.trailing, 0) : week]
     known = np.arange(week, week + settings.window) < weeks  # nothing is sold after the table's last week
     return np.mean(past, axis=2, keepdims=True) * known
@@ -64,11 +70,12 @@ def entries(group_demand: Floats, expected: Floats, week: int) -> NDArray[np.boo
 def groups(fleet: Fleet, found: Contracts, settings: RollSettings) -> list[Group]:
     """Every contract in its group, the largest programs first."""
     packer = Packer(fleet, found)
-    lanes = [packer.lane(contract) for contract in range(len(found))]
+    spoken_of = [regions_of(fleet, int(product), settings) for product in found.product]
+    lanes = [packer.lane(contract, regions) for contract, regions in enumerate(spoken_of)]
     by_regions: dict[tuple[int, int, bool], list[int]] = {}
     for contract, lane in enumerate(lanes):
         stocked = settings.forecast != "perfect" or settings.policy != "best" or bool(lane.inventory.any())
-        regions = step_up(len(np.unique(lane.region)), REGION_STEPS)
+        regions = step_up(len(spoken_of[contract]), REGION_STEPS)
         by_regions.setdefault((regions, packer.shape(lane).inbound, stocked), []).append(contract)
     found_groups = [
         _group(fleet, found, packer, lanes, members, key, settings) for key, members in by_regions.items()
@@ -78,6 +85,9 @@ def groups(fleet: Fleet, found: Contracts, settings: RollSettings) -> list[Group
 
 REGION_STEPS = (4, 16, 48, 112)
 """Regions per lane are padded up to one of these, then to multiples of the last."""
+
+COLUMNS = 32
+"""A group's programs are its own, so its columns are padded up to a multiple of this and no further."""
 
 
 def _group(
@@ -93,32 +103,44 @@ def _group(
     count, weeks, sources = len(members), fleet.weeks + settings.window, packer.most_sources
     outbound, inbound = np.full((count, nodes, regions), np.inf), np.full((count, sources, nodes), np.inf)
     demand, capacity = np.zeros((count, regions, weeks)), np.zeros((count, sources, weeks))
-    inventory = np.zeros((count, nodes))
+    inventory, targets = np.zeros((count, nodes)), np.full((count, nodes, weeks), np.nan)
+    told: list[tuple[Any, ...]] = []
     where = {name: np.full((count, size), -1, np.int32) for name, size in
              (("nodes", nodes), ("region", regions), ("source", sources))}  # fmt: skip
     for row, member in enumerate(members):
         lane = lanes[member]
-        known, at = np.unique(lane.region, return_inverse=True)
+        product = int(found.product[member])
+        known = regions_of(fleet, product, settings)
+        at = np.searchsorted(known, lane.region)
         a, b, c = len(lane.nodes), len(known), len(lane.source)
-        outbound[row, :a, :b] = packer.outbound(int(found.product[member]))[np.ix_(lane.nodes, known)]
+        outbound[row, :a, :b] = packer.outbound(product)[np.ix_(lane.nodes, known)]
         demand[row, at, lane.week] = lane.demand
         inbound[row, :c, :a], capacity[row, :c, : fleet.weeks] = lane.inbound, lane.capacity
         inventory[row, :a] = lane.inventory
         where["nodes"][row, :a], where["region"][row, :b] = lane.nodes, known
         where["source"][row, :c] = lane.source
+        targets[row, :a] = targets_of(fleet, product, weeks)[lane.nodes]
+        told.append(forecasts_of(fleet, product, row, known, settings))
     contract = np.asarray(members, np.intp)
     retailer, supplier = packer.numbers(contract)
     shape = Shape(nodes, settings.window, 0, sources, stocked)
     group = Group(
         shape=shape, contract=contract, outbound=outbound, demand=demand, inventory=inventory,
-        inbound=inbound, capacity=capacity, retailer=retailer, supplier=supplier, **where,
+        inbound=inbound, capacity=capacity, retailer=retailer, supplier=supplier, targets=targets,
+        told=Told(*(np.concatenate(columns) for columns in zip(*told, strict=True))),
+        **where,
     )  # fmt: skip
     # One week more than orders are placed in: what the last one leaves is valued too.
+    real = (group.region >= 0).sum(axis=1)
     most = max(
-        int(entries(demand, forecast(group, settings, week, fleet.weeks), week).sum(axis=(1, 2)).max())
+        int(
+            np.max(
+                entries(demand, forecast(group, settings, week, fleet.weeks), week).sum(axis=(1, 2)) + real
+            )
+        )
         for week in range(settings.start, settings.start + settings.weeks + 1)
     )
-    return replace(group, shape=replace(shape, columns=step_up(most + regions, COLUMN_STEPS)))
+    return replace(group, shape=replace(shape, columns=-(-most // COLUMNS) * COLUMNS))
 
 
 def window(

@@ -32,9 +32,9 @@ def base_stock(
 ) -> Placed:
     """Bring every inbound node's position up to its target, week by week (section 5.1).
 
-    The position is what is on hand and spare, less the demand that each node is nearest to; what is
-    kept for a demand entry counts neither as stock nor as demand. `target` [units] is the position
-    wanted after ordering.
+    The position is what is on hand and spare, less the demand that each node is nearest to, and below
+    zero only where demand waits; what is kept for a demand entry counts neither as stock nor as demand.
+    `target` [units] is the position wanted after ordering.
     """
     asked = nearest_demand(retailer, terms)
     spare = jnp.zeros_like(asked[:, 0]) if retailer.inventory is None else retailer.inventory
@@ -44,7 +44,8 @@ def base_stock(
     ) -> tuple[Float[Array, " i"], Float[Array, " i"]]:
         wanted, leaves = now
         ordered = jnp.maximum(wanted - position, 0.0)
-        return position + ordered - leaves, ordered
+        left = position + ordered - leaves
+        return jnp.where(jnp.isfinite(retailer.backlog_cost), left, jnp.maximum(left, 0.0)), ordered
 
     plan = jax.lax.scan(week, spare, (target.T, asked.T))[1].T.reshape(-1)
     return placed(retailer, terms, jnp.where(terms.open, plan, 0.0), retailer.weeks, tolerance)

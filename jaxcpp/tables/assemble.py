@@ -14,6 +14,7 @@ from jaxcpp.fleet.data import (
     Demand,
     Fleet,
     Floats,
+    Forecasts,
     InboundLanes,
     Ints,
     Inventory,
@@ -21,11 +22,13 @@ from jaxcpp.fleet.data import (
     OutboundLanes,
     Products,
     Sources,
+    Targets,
 )
 from jaxcpp.tables.coverage import window
 from jaxcpp.tables.frames import NULL, Frame, Frames, Mask
 from jaxcpp.tables.keys import occurs
 from jaxcpp.tables.problems import Positions
+from jaxcpp.tables.schema import FLEET
 
 
 @dataclass
@@ -57,8 +60,8 @@ class _Ids:
         self.base = len(frames.names["source_id"]) + 1
         self.product = np.unique(cuts["products"].codes("product_id"))
         self.vendor = np.unique(cuts["offers"].codes("vendor_id"))
-        self.region = _union(cuts, "region_id", "demand", "outbound_lanes")
-        self.inbound = _union(cuts, "inbound_id", "outbound_lanes", "inbound_lanes", "inventory")
+        self.region = _union(cuts, "region_id", "demand", "outbound_lanes", "forecast")
+        self.inbound = _union(cuts, "inbound_id", "outbound_lanes", "inbound_lanes", "inventory", "targets")
         self.source = np.unique(self.pair(cuts["sources"]))
 
     def pair(self, cut: _Cut) -> Positions:
@@ -89,7 +92,9 @@ def assemble(frames: Frames, rejected: Positions, texts: Mapping[str, str]) -> F
         name: _Cut(frame, np.flatnonzero(~np.isin(frame.codes["product_id"], rejected)))
         for name, frame in frames.tables.items()
     }
-    cuts.setdefault("inventory", _Cut(None, np.zeros(0, dtype=np.int64)))
+    for name, spec in FLEET.items():
+        if spec.optional:
+            cuts.setdefault(name, _Cut(None, np.zeros(0, dtype=np.int64)))
     _drop_idle(cuts, weeks)
     ids = _Ids(cuts, frames)
     fleet = Fleet(
@@ -106,6 +111,8 @@ def assemble(frames: Frames, rejected: Positions, texts: Mapping[str, str]) -> F
         products=_products(cuts["products"]),
         demand=_demand(cuts["demand"], ids),
         inventory=_inventory(cuts["inventory"], ids),
+        targets=_targets(cuts["targets"], ids),
+        forecast=_forecast(cuts["forecast"], ids),
         outbound_lanes=_outbound_lanes(cuts["outbound_lanes"], ids),
         offers=_offers(cuts["offers"], ids),
         sources=_sources(cuts["sources"], ids),
@@ -169,8 +176,8 @@ def _products(cut: _Cut) -> Products:
     )
 
 
-def _weeks(cut: _Cut) -> Ints:
-    return cut.numbers("week").astype(np.int32)
+def _weeks(cut: _Cut, column: str = "week") -> Ints:
+    return cut.numbers(column).astype(np.int32)
 
 
 def _demand(cut: _Cut, ids: _Ids) -> Demand:
@@ -181,6 +188,21 @@ def _demand(cut: _Cut, ids: _Ids) -> Demand:
 def _inventory(cut: _Cut, ids: _Ids) -> Inventory:
     _sort(cut, cut.codes("product_id"), cut.codes("inbound_id"))
     return Inventory(**ids.columns(cut, "product", "inbound"), units=cut.numbers("units"))
+
+
+def _targets(cut: _Cut, ids: _Ids) -> Targets:
+    _sort(cut, cut.codes("product_id"), cut.codes("inbound_id"), _weeks(cut))
+    return Targets(**ids.columns(cut, "product", "inbound"), week=_weeks(cut), units=cut.numbers("units"))
+
+
+def _forecast(cut: _Cut, ids: _Ids) -> Forecasts:
+    _sort(cut, cut.codes("product_id"), _weeks(cut, "made_in"), _weeks(cut), cut.codes("region_id"))
+    return Forecasts(
+        **ids.columns(cut, "product", "region"),
+        made_in=_weeks(cut, "made_in"),
+        week=_weeks(cut),
+        units=cut.numbers("units"),
+    )
 
 
 def _outbound_lanes(cut: _Cut, ids: _Ids) -> OutboundLanes:

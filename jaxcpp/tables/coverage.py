@@ -13,12 +13,19 @@ PAIR = ("vendor_id", "source_id")
 
 def check_coverage(frames: Frames, report: Report) -> None:
     """Runs each check whose columns are there."""
-    if frames.has("demand", "product_id", "units"):
-        asked = _asked(frames)
-        if frames.has("offers", "product_id"):
-            _check_offered(frames, asked, report)
-        if frames.has("demand", "region_id") and frames.has("outbound_lanes", "region_id", "product_id"):
-            _check_regions(frames, asked, report)
+    if frames.has("demand", "product_id", "units") and frames.has("offers", "product_id"):
+        _check_offered(frames, _asked(frames, frames.tables["demand"]), report)
+    if frames.has("outbound_lanes", "region_id", "product_id"):
+        for table in ("demand", "forecast"):
+            if frames.has(table, "product_id", "region_id", "units"):
+                _check_regions(frames, frames.tables[table], report)
+    if (
+        frames.has("targets", "product_id", "inbound_id", "units")
+        and frames.has("offers", "vendor_id", "product_id")
+        and frames.has("inbound_lanes", "vendor_id", "inbound_id", "product_id")
+        and frames.has("outbound_lanes", "inbound_id")
+    ):
+        _check_targets(frames, report)
     if (
         frames.has("offers", "vendor_id", "product_id")
         and frames.has("sources", *PAIR, "product_id", "week")
@@ -43,10 +50,9 @@ def _known(frames: Frames, frame: Frame) -> Mask:
     )
 
 
-def _asked(frames: Frames) -> Positions:
-    """Rows of demand for more than 0 units of a known product."""
-    demand = frames.tables["demand"]
-    return np.flatnonzero(_known(frames, demand) & demand.good["units"] & (demand.numbers["units"] > 0))
+def _asked(frames: Frames, frame: Frame) -> Positions:
+    """Rows for more than 0 units of a known product."""
+    return np.flatnonzero(_known(frames, frame) & frame.good["units"] & (frame.numbers["units"] > 0))
 
 
 def _check_offered(frames: Frames, asked: Positions, report: Report) -> None:
@@ -67,10 +73,11 @@ def _check_offered(frames: Frames, asked: Positions, report: Report) -> None:
         )
 
 
-def _check_regions(frames: Frames, asked: Positions, report: Report) -> None:
-    demand, lanes = frames.tables["demand"], frames.tables["outbound_lanes"]
-    rows = asked[demand.good["region_id"][asked]]
-    product, region = demand.codes["product_id"], demand.codes["region_id"]
+def _check_regions(frames: Frames, frame: Frame, report: Report) -> None:
+    """Every region that demand or a forecast speaks of has a lane."""
+    lanes, asked, word = frames.tables["outbound_lanes"], _asked(frames, frame), frame.spec.name
+    rows = asked[frame.good["region_id"][asked]]
+    product, region = frame.codes["product_id"], frame.codes["region_id"]
     open_ = lanes.usable("region_id", "product_id")
     reached = _reached(
         region[rows], product[rows], lanes.codes["region_id"][open_], lanes.codes["product_id"][open_]
@@ -78,16 +85,49 @@ def _check_regions(frames: Frames, asked: Positions, report: Report) -> None:
     bad, _ = first_rows([product, region], rows[~reached])
     if len(bad):
         report.findings.append(
-            demand.finding(
+            frame.finding(
                 "region_id",
                 bad,
                 lambda k: (
                     "no outbound lane reaches "
-                    f"{frames.label(demand, ['region_id'], int(bad[k]))} for "
-                    f"{frames.label(demand, ['product_id'], int(bad[k]))}"
+                    f"{frames.label(frame, ['region_id'], int(bad[k]))} for "
+                    f"{frames.label(frame, ['product_id'], int(bad[k]))}"
                 ),
-                remedy="add a row to outbound_lanes, or take the demand out",
-                many="regions with demand that no lane reaches",
+                remedy=f"add a row to outbound_lanes, or take the {word} out",
+                many=f"regions with {word} that no lane reaches",
+            )
+        )
+
+
+def _check_targets(frames: Frames, report: Report) -> None:
+    """A position can be raised only where a vendor of the product delivers."""
+    targets, offers, lanes = (frames.tables[name] for name in ("targets", "offers", "inbound_lanes"))
+    asked = _asked(frames, targets)
+    product, inbound = targets.codes["product_id"], targets.codes["inbound_id"]
+    serves = frames.tables["outbound_lanes"].codes["inbound_id"]  # else the id is told of already
+    known = targets.good["inbound_id"] & np.isin(inbound, serves)
+    rows = asked[known[asked]]
+    usable = lanes.usable("vendor_id", "inbound_id", "product_id")
+    reached = np.zeros(len(rows), dtype=bool)
+    for vendor in np.unique(offers.codes["vendor_id"][offers.usable("vendor_id", "product_id")]):
+        goes = usable & (lanes.codes["vendor_id"] == vendor)
+        here = _reached(
+            inbound[rows], product[rows], lanes.codes["inbound_id"][goes], lanes.codes["product_id"][goes]
+        )
+        sold = offers.codes["product_id"][offers.codes["vendor_id"] == vendor]
+        reached |= here & np.isin(product[rows], sold)
+    bad, _ = first_rows([product, inbound], rows[~reached])
+    if len(bad):
+        report.findings.append(
+            targets.finding(
+                "inbound_id",
+                bad,
+                lambda k: (
+                    f"no vendor of {frames.label(targets, ['product_id'], int(bad[k]))} delivers to "
+                    f"{frames.label(targets, ['inbound_id'], int(bad[k]))}"
+                ),
+                remedy="add a row to inbound_lanes, or take the target out",
+                many="targets that no vendor can fill",
             )
         )
 

@@ -24,6 +24,8 @@ def check_links(frames: Frames, report: Report) -> None:
                 _check_reference(frames, frame, reference, report)
     if frames.has("demand", "week"):
         _check_weeks(frames.tables["demand"], report)
+    if frames.has("forecast", "made_in", "week"):
+        _check_made_in(frames.tables["forecast"], report)
     if frames.has("offers", "product_id", "share"):
         _check_shares(frames, report)
 
@@ -102,6 +104,25 @@ def _check_weeks(demand: Frame, report: Report) -> None:
     )
     # The weeks are the fleet's: no product alone is at fault.
     report.findings.append(replace(finding, products=np.full(len(gaps), -1)))
+
+
+def _check_made_in(forecast: Frame, report: Report) -> None:
+    """A forecast speaks of the week in which it is made, or of later ones."""
+    made, week = forecast.numbers["made_in"], forecast.numbers["week"]
+    rows = np.flatnonzero(forecast.usable("made_in", "week"))
+    rows = rows[week[rows] < made[rows]]
+    if len(rows):
+        report.findings.append(
+            forecast.finding(
+                "week",
+                rows,
+                lambda k: (
+                    f"week {week[rows[k]]:.0f} is over in week {made[rows[k]]:.0f}, when it was forecast"
+                ),
+                remedy="forecast the week it was made in, or a later one",
+                many="forecasts of weeks that were over",
+            )
+        )
 
 
 def _check_shares(frames: Frames, report: Report) -> None:

@@ -161,6 +161,28 @@ _FLEET = (
         optional=True,
     ),
     TableSpec(
+        "targets",
+        (
+            *(_id("product_id"), _id("inbound_id")),
+            Column("week", Kind.WEEK, required=False, empty="every week"),
+            _at_least_zero("units", "units"),
+        ),
+        key=("product_id", "inbound_id", "week"),
+        references=(PRODUCT, Reference(("inbound_id",), "outbound_lanes")),
+        optional=True,
+    ),
+    TableSpec(
+        "forecast",
+        (
+            *(_id("product_id"), _id("region_id")),
+            *(Column("made_in", Kind.WEEK), Column("week", Kind.WEEK)),
+            _at_least_zero("units", "units"),
+        ),
+        key=("product_id", "region_id", "made_in", "week"),
+        references=(PRODUCT,),
+        optional=True,
+    ),
+    TableSpec(
         "outbound_lanes",
         (_id("inbound_id"), _id("region_id"), *_lane_costs(), _of_product()),
         key=("inbound_id", "region_id", "product_id"),

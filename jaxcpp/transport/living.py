@@ -29,6 +29,15 @@ class Bracket(eqx.Module):
     rounds: Int[Array, ""]
 
 
+class _Search(eqx.Module):
+    """Where the search for a bracket stands."""
+
+    state: path.PathState
+    bracket: Bracket
+    far: Bool[Array, ""]  # has it begun again?
+    ended: Bool[Array, ""]
+
+
 def evaluate(side: Side, plan: Float[Array, " n"]) -> path.Evaluate:
     """The smoothed dual of living with `plan` (mass 1, costs of order 1)."""
 
@@ -49,10 +58,19 @@ def evaluate(side: Side, plan: Float[Array, " n"]) -> path.Evaluate:
     return at
 
 
-def begin(side: Side, plan: Float[Array, " n"]) -> path.PathState:
+def begin(
+    side: Side, plan: Float[Array, " n"], epsilon: float | Float[Array, ""] | None = None
+) -> path.PathState:
     """A path from the price that a few Sinkhorn sweeps reach at the first smoothing."""
-    price = jnp.zeros_like(plan)
-    return path.start(sinkhorn.sweeps(side, plan, price, jnp.asarray(path.FIRST_EPSILON, plan.dtype), 3))
+    first = jnp.asarray(path.FIRST_EPSILON if epsilon is None else epsilon, plan.dtype)
+    return path.start(sinkhorn.sweeps(side, plan, jnp.zeros_like(plan), first, 3), first)
+
+
+def farthest(side: Side) -> Float[Array, ""]:
+    """A smoothing for prices that must go as far as the dearest lane or outside option [currency / unit]."""
+    lanes = jnp.where(jnp.isfinite(side.cost) & (side.mass > 0.0)[None, :], jnp.abs(side.cost), 0.0)
+    most = jnp.maximum(jnp.max(lanes), jnp.max(jnp.where(side.mass > 0.0, jnp.abs(side.outside), 0.0)))
+    return path.FIRST_EPSILON * jnp.maximum(most, 1.0)
 
 
 def conclude(side: Side, plan: Float[Array, " n"], state: path.PathState) -> Bracket:
@@ -84,7 +102,8 @@ def follow(
 ) -> Bracket:
     """As `cheapest`; where `skip`, no more than a first guess, at no cost.
 
-    A path whose bracket comes out too wide goes on at a tighter target.
+    A path whose bracket comes out too wide goes on at a tighter target, and one that is lost begins once
+    more from a smoothing as large as its costs: what must be served and cannot be is priced far off.
     """
     whole, side = side, closed_where_idle(side, plan)
     begun = eqx.tree_at(lambda s: s.done, begin(side, plan), skip)
@@ -95,22 +114,25 @@ def follow(
             return kernels.follow_living(side, plan, state, tolerance, MAX_ROUNDS)
         return path.follow(evaluate(side, plan), state, tolerance, MAX_ROUNDS)
 
-    def going(now: tuple[path.PathState, Bracket, Bool[Array, ""]]) -> Bool[Array, ""]:
-        return ~now[2]
+    def going(now: _Search) -> Bool[Array, ""]:
+        return ~now.ended
 
-    def prove(
-        now: tuple[path.PathState, Bracket, Bool[Array, ""]],
-    ) -> tuple[path.PathState, Bracket, Bool[Array, ""]]:
-        state = search(now[0])
+    def prove(now: _Search) -> _Search:
+        state = search(now.state)
         bracket = conclude(side, plan, state)
         wide = bracket.upper - bracket.lower > tolerance * jnp.maximum(jnp.abs(bracket.upper), 1e-6)
-        wide = wide | (jnp.sum(bracket.flows.short) > missed)
-        again = wide & state.done & ~skip & (state.strict > path.TIGHTEST) & (state.rounds < MAX_ROUNDS)
-        return path.choose(again, path.resume(state), state), bracket, ~again
+        wide = (wide | (jnp.sum(bracket.flows.short) > missed)) & ~skip
+        again = wide & state.done & (state.strict > path.TIGHTEST) & (state.rounds < MAX_ROUNDS)
+        lost = wide & ~again & ~now.far
+        state = path.choose(
+            again, path.resume(state), path.choose(lost, begin(side, plan, farthest(side)), state)
+        )
+        return _Search(state, bracket, now.far | lost, ~again & ~lost)
 
     shapes = jax.eval_shape(lambda state: conclude(side, plan, state), begun)
     empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    bracket = jax.lax.while_loop(going, prove, (begun, empty, jnp.zeros((), bool)))[1]
+    no = jnp.zeros((), bool)
+    bracket = jax.lax.while_loop(going, prove, _Search(begun, empty, no, no)).bracket
     return eqx.tree_at(lambda b: b.price, bracket, _priced_where_idle(whole, side, bracket.price))
 
 

@@ -48,6 +48,19 @@ def wide_rows() -> Rows:
             "inbound_id": ["east", "west", "west"],
             "units": [2.0, 1.0, 0.0],
         },
+        "targets": {
+            "product_id": ["102", "102", "102"],
+            "inbound_id": ["east", "east", "west"],
+            "week": [None, 1, 0],
+            "units": [6.0, 8.0, 0.0],
+        },
+        "forecast": {
+            "product_id": ["101", "101", "102", "103"],
+            "region_id": ["south", "north", "south", "north"],
+            "made_in": [0, 1, 0, 1],
+            "week": [1, 2, 2, 1],
+            "units": [4.0, 3.0, 0.0, 2.5],
+        },
         "outbound_lanes": {
             "inbound_id": ["east", "east", "west", "west", "east"],
             "region_id": ["north", "south", "north", "south", "south"],

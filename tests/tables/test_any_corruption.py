@@ -19,6 +19,8 @@ REQUIRED_IDS = {
     "products": ["product_id"],
     "demand": ["product_id", "region_id"],
     "inventory": ["product_id", "inbound_id"],
+    "targets": ["product_id", "inbound_id"],
+    "forecast": ["product_id", "region_id"],
     "outbound_lanes": ["inbound_id", "region_id"],
     "offers": ["vendor_id", "product_id"],
     "sources": ["vendor_id", "source_id"],
@@ -28,6 +30,8 @@ REQUIRED_NUMBERS = {
     "products": ["margin"],
     "demand": ["units", "week"],
     "inventory": ["units"],
+    "targets": ["units"],
+    "forecast": ["units", "made_in", "week"],
     "outbound_lanes": ["unit_cost"],
     "offers": ["margin"],
     "sources": ["capacity"],
@@ -38,6 +42,7 @@ OPTIONAL_NUMBERS = {
     "outbound_lanes": ["cost_per_kg"],
     "offers": ["holding_cost", "share"],
     "sources": ["week"],
+    "targets": ["week"],
     "inbound_lanes": ["cost_per_kg"],
 }
 MAY_BE_INFINITE = ("backlog_cost", "lost_sale_cost", "leftover_cost")
@@ -77,7 +82,12 @@ def corruptions(draw: st.DrawFn) -> Corruption:
     return Corruption(table, column, draw(st.integers(0, len(wide_rows()[table][column]) - 1)), value)
 
 
-UNKNOWN = [("inventory", "inbound_id"), ("inbound_lanes", "inbound_id"), ("inbound_lanes", "source_id")]
+UNKNOWN = [
+    ("inventory", "inbound_id"),
+    ("targets", "inbound_id"),
+    ("inbound_lanes", "inbound_id"),
+    ("inbound_lanes", "source_id"),
+]
 
 
 @given(corruption=corruptions(), kind=st.sampled_from(["csv", "parquet"]))
