@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,6 +51,12 @@ def _check_commit(weeks: int) -> int:
     return weeks
 
 
+def _check_churn(price: float) -> float:
+    if not 0.0 <= price < math.inf:
+        raise typer.BadParameter(f"{price:g}: a finite price of at least 0 [currency/unit]")
+    return price
+
+
 def roll(
     fleet: FleetFolder,
     run: RunFolder,
@@ -84,6 +91,14 @@ def roll(
             help="What is known of demand: all of it, the mean of the weeks before, or FLEET's forecasts.",
         ),
     ] = "perfect",
+    churn: Annotated[
+        float,
+        typer.Option(
+            callback=_check_churn,
+            metavar="PRICE",
+            help="What moving a unit of the plan of record costs the retailer.",
+        ),
+    ] = 0.0,
     fee: Fees = [],  # noqa: B006  (typer copies it)
     tolerance: Tolerance = _SOLVE.tolerance,
     max_rounds: Annotated[
@@ -104,7 +119,7 @@ def roll(
     kind, back = parse_forecast(forecast)
     settings = RollSettings(
         weeks=weeks, start=start, window=window, commit=1 if commit == 1 else window, policy=policy,
-        cover=cover, forecast=kind, trailing=back,
+        cover=cover, forecast=kind, trailing=back, churn=churn,
         solve=Settings(fees=parse_fees(fee), tolerance=tolerance, max_rounds=max_rounds),
     )  # fmt: skip
     document, currency = _roll(fleet, run, settings, resume=resume, skip_bad=skip_bad, device=device)

@@ -160,11 +160,11 @@ def consensus(lanes: Lanes, prepared: Prepared, size: int, settings: Settings, o
     everyone = np.arange(store.count(lanes))
     of, state = (lanes,), prepared.state
     if settings.method != "newton" or not kernels.usable(lanes.demand):
-        return _turns(of, state, everyone, size, "turn", settings.method, settings, on_lanes)
-    outcome = _turns(of, state, everyone, size, "search", "newton", settings, on_lanes)
+        return turns(of, state, everyone, size, "turn", settings.method, settings, on_lanes)
+    outcome = turns(of, state, everyone, size, "search", "newton", settings, on_lanes)
     certified, missing = store.fetch((outcome.certified(settings.tolerance), outcome.missing))
     left = np.flatnonzero(~certified & (missing <= FEASIBLE))
-    return _turns(of, state, left, size, "turn", "newton", settings, _nobody, outcome)
+    return turns(of, state, left, size, "turn", "newton", settings, _nobody, outcome)
 
 
 def _choice(
@@ -188,11 +188,11 @@ def _choice(
     state = in_batches(size, "pose", of, (), (method,))
     everyone = np.arange(len(moved))
     if method == "newton" and kernels.usable(lanes.demand):
-        found = _turns(of, state, everyone, size, "search_on", method, settings, _nobody)
+        found = turns(of, state, everyone, size, "search_on", method, settings, _nobody)
         left = np.flatnonzero(~store.fetch(found.certified(settings.tolerance)))
-        found = _turns(of, state, left, size, "turn_on", method, settings, _nobody, found)
+        found = turns(of, state, left, size, "turn_on", method, settings, _nobody, found)
     else:
-        found = _turns(of, state, everyone, size, "turn_on", method, settings, _nobody)
+        found = turns(of, state, everyone, size, "turn_on", method, settings, _nobody)
     found = store.fetch(found)
     if settings.units == "integer":
 
@@ -206,7 +206,7 @@ def _choice(
     return store.put(choice, store.fetch(back), moved, store.count(choice))
 
 
-def _turns(
+def turns(
     lanes: tuple[Any, ...],
     begun: Any,
     waiting: Index,

@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from jaxcpp.fleet.batch import OnLanes
 from jaxcpp.fleet.contracts import Contracts, contracts_alone
 from jaxcpp.fleet.data import Fleet, Floats
@@ -124,7 +122,7 @@ def one_week(
     recorded = settings.commit > 1 and not first
     start = opened.get("plan") or run.plan(states["plan"], week, recorded, settings.commit > 1)
     planned, contract, price = run.coordinate(start, report)
-    transfer = run.transfer(planned, contract, recorded)
+    transfer = run.transfer(planned, contract, week, recorded)
     alone = opened.get("jit") or run.plan(states["jit"], week, False)
     left, accounts = {}, {}
     left["plan"], accounts["plan"] = run.carry_out(planned, week, settings.commit)
@@ -134,6 +132,5 @@ def one_week(
     values = {arm: value(group, ahead[arm]) for arm in ARMS}
     if settings.commit > 1:
         del ahead["plan"]  # a plan of record stands next week, and is not what a state is worth without one
-    moved = np.abs(planned.issued - states["plan"].record).reshape(len(price), -1, group.shape.weeks)
-    churn = np.zeros(len(price)) if first else moved[:, :, :-1].sum(axis=(1, 2))
+    churn = run.churn(states["plan"], planned.issued, week)
     return WeekDone(group, planned, contract, transfer, churn, accounts, values, left, ahead, alone.issued)

@@ -19,7 +19,8 @@ class RollSettings:
     `policy` is the just-in-time order: the retailer's own `best` plan, or base-stock up to a `target`:
     the fleet's own targets where a product has any, else one that covers the forecast of `cover` weeks.
     A `trailing` forecast is the mean of that many weeks before, week by week the same; one from the
-    fleet's `table` is the last that was made.
+    fleet's `table` is the last that was made. `churn` is what moving a unit of the plan of record costs the
+    retailer [currency / unit].
     """
 
     weeks: int
@@ -30,6 +31,7 @@ class RollSettings:
     cover: int = 1
     forecast: Forecast = "perfect"
     trailing: int = 4
+    churn: float = 0.0
     solve: Settings = field(default_factory=Settings)
 
 

@@ -18,6 +18,7 @@ from jaxcpp.fleet.batch import (
     lanes_per_batch,
     lanes_per_small_batch,
     status_quo,
+    turns,
 )
 from jaxcpp.fleet.data import Floats
 from jaxcpp.fleet.fees import Charges
@@ -56,6 +57,7 @@ class Account:
     backlog: Floats  # at the end of the week, as the next two
     on_hand: Floats
     vendor_stock: Floats
+    churn_cost: Floats
     retailer_shipping: Floats
     retailer_holding: Floats
     backlog_cost: Floats
@@ -77,6 +79,7 @@ class Planned:
     opened: Any  # Opened and StatusQuo with numpy leaves
     quo: Any
     issued: Floats  # (lane, public node) units
+    price: np.ndarray  # of a unit moved from the plan of record [currency / unit]
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,13 @@ class Weeks:
         self.tolerance = np.asarray(settings.solve.tolerance)
         self.order_tolerance = np.asarray(NEARER * settings.solve.tolerance)
         self.nearest = np.asarray(min(NEAREST, settings.solve.tolerance))
+        self.priced = settings.churn > 0.0
+
+    def churn(self, state: State, plan: Floats, week: int) -> Floats:
+        """Units by which a plan (lane, public node) moves from the plan of record, by lane."""
+        moved = np.abs(plan - state.record).reshape(len(plan), -1, self.group.shape.weeks)
+        # Before the first week nothing is on record, nor is the week that a window has gained.
+        return np.zeros(len(plan)) if week == self.settings.start else moved[:, :, :-1].sum(axis=(1, 2))
 
     def plan(self, state: State, week: int, recorded: bool, binding: bool = False) -> Planned:
         """The forecast, and the order that stands without a new plan, as the vendor confirms it."""
@@ -131,16 +141,28 @@ class Weeks:
         ahead = window(group, week, some, grid, state.stock, state.spare)
         targets = group.targets[:, :, week : week + group.shape.weeks]
         args = (ahead.lanes, state.price, state.record, targets)
-        shared = np.asarray(recorded), np.asarray(self.settings.cover, np.int32), self.order_tolerance
-        opened = in_batches(self.size, "open_week", args, shared, (self.settings.policy, binding))
+        price = np.asarray(0.0 if week == self.settings.start else self.settings.churn)
+        shared = np.asarray(recorded), np.asarray(self.settings.cover, np.int32), price, self.order_tolerance
+        static = self.settings.policy, binding, self.priced
+        opened = in_batches(self.size, "open_week", args, shared, static)
         quo = status_quo(ahead.lanes, opened.prepared, self.size, self.small, self.tolerance)
         opened, quo = store.fetch((opened, quo))
+        terms = opened.prepared.terms
+        if self.priced:  # an order filled in full has its charge already
+            charge = (
+                price
+                * self.churn(state, quo.plan * terms.volume[:, None], week)
+                / (terms.money * terms.volume)
+            )
+            charge = np.where(quo.filled, 0.0, charge)
+            cost = quo.retailer.lower + charge, quo.retailer.upper + charge
+            quo = eqx.tree_at(lambda q: (q.retailer.lower, q.retailer.upper), quo, cost)
         if recorded:
             # The week that was added is a wish, not a commitment: the baseline is what the vendor confirms.
             cost = jax.tree.map(lambda a, b: np.where(quo.filled, a, b), quo.order.cost, quo.retailer)
             quo = eqx.tree_at(lambda q: q.order.cost, quo, cost)
-        issued = quo.plan * opened.prepared.terms.volume[:, None]
-        return Planned(ahead, state, expected, opened, quo, issued)
+        issued = quo.plan * terms.volume[:, None]
+        return Planned(ahead, state, expected, opened, quo, issued, price)
 
     def coordinate(self, planned: Planned, on_lanes: OnLanes) -> tuple[Planned, Any, Floats]:
         """The consensus plan priced as a whole, and the planned week with what is then issued.
@@ -148,14 +170,22 @@ class Weeks:
         Also the prices that the search ended at [currency / unit].
         """
         prepared, lanes = planned.opened.prepared, planned.window.lanes
-        outcome = consensus(lanes, prepared, self.size, self.settings.solve, on_lanes)
+        if self.priced:
+            count = len(planned.issued)
+            of = lanes, planned.state.record, np.full(count, planned.price)
+            outcome = turns(
+                of, prepared.state, np.arange(count), self.size, "turn_on_record", "tolled",
+                self.settings.solve, on_lanes,
+            )  # fmt: skip
+        else:
+            outcome = consensus(lanes, prepared, self.size, self.settings.solve, on_lanes)
         args = (prepared.own, prepared.terms, planned.quo, outcome, None, self.fees)
         contract = in_batches(self.small, "conclude", args, (self.tolerance,))
         contract, outcome = store.fetch((contract, outcome))
         price = outcome.price * prepared.terms.money[:, None]
         return replace(planned, issued=contract.issued), contract, price
 
-    def transfer(self, planned: Planned, contract: Any, recorded: bool) -> Transfer:
+    def transfer(self, planned: Planned, contract: Any, week: int, recorded: bool) -> Transfer:
         """What this week's payment is, by how many weeks bind."""
         terms, quo = planned.opened.prepared.terms, planned.quo
         unit = terms.money * terms.volume
@@ -173,13 +203,16 @@ class Weeks:
             return Transfer(contract.cbt, contract.price, contract.paid, error, settled, cancelled)
         stays = contract.code == NO_GAIN
         given = self.go_on(planned.window.lanes, contract.plan, 1)
+        moved = planned.price * self.churn(planned.state, contract.plan, week)
         base_upper, base_lower = quo.order.cost.upper * unit, quo.order.cost.lower * unit
         # Only a full order just in time is known to be the retailer's best: any other is looked at.
         looked = np.flatnonzero(~quo.filled) if self.settings.policy == "best" else np.arange(len(unit))
         if len(looked):
             base = self.go_on(planned.window.lanes, contract.jit, 1, looked)
-            base_upper[looked], base_lower[looked] = base.upper[looked], base.lower[looked]
-        cbt = np.where(stays, 0.0, given.upper - base_upper)
+            jit_moved = planned.price * self.churn(planned.state, contract.jit, week)[looked]
+            base_upper[looked] = base.upper[looked] + jit_moved
+            base_lower[looked] = base.lower[looked] + jit_moved
+        cbt = np.where(stays, 0.0, given.upper + moved - base_upper)
         error = np.where(stays, 0.0, np.maximum(given.upper - given.lower, base_upper - base_lower))
         price = cbt + contract.fee
         nothing = np.zeros_like(cbt)
@@ -187,8 +220,8 @@ class Weeks:
 
     def go_on(self, lanes: Lanes, plan: Floats, binding: int, chosen: Any = None) -> Any:
         """The retailer's best continuations, on the host."""
-        found = in_batches(self.size, "go_on", (lanes, plan), (self.nearest,), (binding,), chosen=chosen)
-        return store.fetch(found)
+        shared, static = (np.asarray(self.settings.churn), self.nearest), (binding, self.priced)
+        return store.fetch(in_batches(self.size, "go_on", (lanes, plan), shared, static, chosen=chosen))
 
     def carry_out(self, planned: Planned, week: int, binding: int) -> tuple[State, Account]:
         """Ship the order, let demand come, and sell: the state and the account at the week's end."""
@@ -232,7 +265,8 @@ class Weeks:
             record=shifted(planned.issued.reshape(plan.shape)).reshape(len(came), -1),
             price=np.full_like(state.price, np.nan),
         )
-        account = _account(group, planned, live, sent, actual, from_kept, following, came)
+        churn = planned.price * self.churn(state, planned.issued, week)
+        account = _account(group, planned, live, sent, actual, from_kept, following, came, churn)
         return following, account
 
 
@@ -270,6 +304,7 @@ def _account(
     from_kept: Floats,
     following: State,
     came: Floats,
+    churn: Floats,
 ) -> Account:
     """Units and money of the week, one number a contract."""
     margin, holding, late, lost_sale, leftover = group.retailer.T
@@ -282,6 +317,7 @@ def _account(
     still_owed = planned.state.backlog.sum(axis=1) - np.where(past_due, live.lost, 0.0).sum(axis=1)
     on_hand = following.spare.sum(axis=1) + following.kept.sum(axis=(1, 2, 3))
     costs = {
+        "churn_cost": churn,
         "retailer_shipping": shipping,
         "retailer_holding": holding * on_hand,
         # A week later than it was: whether it is served now or later.

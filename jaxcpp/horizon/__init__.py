@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jaxcpp.horizon import changes
 from jaxcpp.horizon.continuation import Continuation, continuation
 from jaxcpp.horizon.orders import Placed, base_stock, just_in_time, on_record
 from jaxcpp.horizon.shipment import Shipment, shipment
@@ -13,6 +14,7 @@ __all__ = [
     "Shipment",
     "State",
     "base_stock",
+    "changes",
     "continuation",
     "just_in_time",
     "on_record",

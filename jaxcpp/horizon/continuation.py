@@ -37,19 +37,36 @@ class Continuation(eqx.Module):
 
 
 def fixed_weeks(
-    retailer: Retailer, terms: Terms, plan: Float[Array, " n"], binding: int
+    retailer: Retailer,
+    terms: Terms,
+    plan: Float[Array, " n"],
+    binding: int,
+    churn: Float[Array, ""] | None = None,
+    beyond: bool = False,
 ) -> tuple[Side, Float[Array, " b"], Float[Array, " m"]]:
     """The retailer's problem where the first `binding` weeks of `plan` [units] are fixed, scaled.
 
     A demand entry's outside option is to be lost or to be served by a delivery of a free week, at
     the best lane of any open node: deliveries are free to the retailer. A fixed delivery that no
     demand of the window takes is left over or, where none may be, priced at the ceiling to keep the
-    problem finite. Returns the side, the fixed plan, and each entry's best free lane.
+    problem finite. Returns the side, the fixed plan, and each entry's best free lane; `beyond` makes the
+    week after the window a free one too, for demand that waits so long.
+
+    With a price on `churn` [currency / unit] the plan's later weeks are on record: their nodes follow
+    those of the fixed weeks, week by week, as stock that costs so much less than its lanes, and any other
+    delivery costs so much more. The side's cost is then without the constant `churn` times what is on
+    record.
     """
     side = retailer.agent(terms).side
     inbound, weeks = retailer.unit_cost.shape[0], retailer.weeks
     grid = side.cost.reshape(inbound, weeks, -1)
-    later = jnp.min(grid[:, binding:, :-1], axis=(0, 1), initial=jnp.inf)
+    moved = 0.0 if churn is None else churn / terms.money
+    later = jnp.min(grid[:, binding:, :-1], axis=(0, 1), initial=jnp.inf) + moved
+    if beyond:
+        late = retailer.backlog_cost * (weeks - retailer.needed).astype(plan.dtype)
+        nodes = jnp.any(terms.open.reshape(inbound, weeks), axis=1)
+        nearest = jnp.min(jnp.where(nodes[:, None], retailer.unit_cost, jnp.inf), axis=0)
+        later = jnp.minimum(later, (nearest + late) / terms.money)
     fixed = (plan / terms.volume).reshape(inbound, weeks)[:, :binding].reshape(-1)
     stock = side.stock.reshape(inbound, weeks)[:, :binding].reshape(-1)
     cost = grid[:, :binding, :].reshape(inbound * binding, -1)
@@ -57,28 +74,45 @@ def fixed_weeks(
     cost = cost.at[:, -1].set(leftover / terms.money)
     mass = side.mass.at[-1].set(jnp.sum(fixed) + jnp.sum(stock))
     outside = side.outside.at[:-1].set(jnp.minimum(side.outside[:-1], later))
-    return Side(cost, mass, outside, stock), fixed, later
+    if churn is None or binding == weeks:
+        return Side(cost, mass, outside, stock), fixed, later
+    known = jnp.where(terms.open, plan / terms.volume, 0.0).reshape(inbound, weeks)[:, binding:].reshape(-1)
+    lanes = grid[:, binding:].reshape(known.shape[0], -1) - moved
+    lanes = lanes.at[:, -1].set(jnp.inf)
+    kept = Side(jnp.concatenate([cost, lanes]), mass, outside, jnp.concatenate([stock, known]))
+    return kept, jnp.concatenate([fixed, jnp.zeros_like(known)]), later
 
 
 def continuation(
-    retailer: Retailer, terms: Terms, plan: Float[Array, " n"], binding: int, tolerance: Float[Array, ""]
+    retailer: Retailer,
+    terms: Terms,
+    plan: Float[Array, " n"],
+    binding: int,
+    tolerance: Float[Array, ""],
+    churn: Float[Array, ""] | None = None,
 ) -> Continuation:
     """The retailer's cheapest way on, with the first `binding` weeks of `plan` [units] delivered.
 
-    With `binding = 1` only this week's order is issued, and later deliveries are free to choose;
-    with all weeks binding the whole plan is delivered as it stands.
+    With `binding = 1` only this week's order is issued, and later deliveries are free to choose, at
+    `churn` [currency / unit] for every unit that they move from `plan`, where it is given; with all weeks
+    binding the whole plan is delivered as it stands, and demand may wait for the week after the window.
     """
-    side, fixed, later = fixed_weeks(retailer, terms, plan, binding)
+    side, fixed, later = fixed_weeks(retailer, terms, plan, binding, churn, binding == retailer.weeks)
     bracket = living.cheapest(side, fixed, tolerance)
     inbound = retailer.unit_cost.shape[0]
-    flows = bracket.flows.lane.reshape(inbound, binding, -1) * terms.volume
+    size = inbound * binding
+    flows = bracket.flows.lane[:size].reshape(inbound, binding, -1) * terms.volume
+    on_record = jnp.sum(bracket.flows.lane[size:, :-1], axis=0) * terms.volume
+    given = (
+        jnp.asarray(0.0, plan.dtype) if churn is None else churn * jnp.sum(side.stock[size:]) * terms.volume
+    )
     due = retailer.needed <= 0
     may_be_lost, may_be_left = jnp.isfinite(retailer.lost_sale_cost), jnp.isfinite(retailer.leftover_cost)
     # What is not served this week and not given up waits: for a later fixed delivery, or a free one.
     own = retailer.agent(terms).side.outside[:-1]
     waits = (jnp.isfinite(later) & (later <= own)) | (~may_be_lost & jnp.isfinite(retailer.backlog_cost))
     unserved = bracket.flows.outside[:-1] * terms.volume
-    served_later = jnp.sum(flows[:, 1:, :-1], axis=(0, 1))
+    served_later = jnp.sum(flows[:, 1:, :-1], axis=(0, 1)) + on_record
     now, on_hand = flows[:, 0, :-1], plan.reshape(inbound, -1)[:, 0]
     if retailer.inventory is not None:
         on_hand = on_hand + retailer.inventory
@@ -86,8 +120,8 @@ def continuation(
     lost = jnp.where(due & ~waits, unserved, 0.0)
     unit = terms.money * terms.volume
     return Continuation(
-        lower=bracket.lower * unit,
-        upper=bracket.upper * unit,
+        lower=bracket.lower * unit + given,
+        upper=bracket.upper * unit + given,
         shipped=jnp.where(due[None, :], now, 0.0),
         kept=jnp.where(due[None, :], 0.0, now),
         left=left,

@@ -94,15 +94,18 @@ def placed(
     bracket = living.cheapest(side, fixed, tolerance)
     unserved = bracket.flows.outside[:-1]
     free = agent.side.cost.reshape(inbound, weeks, -1)[:, binding:, :-1].reshape(-1, later.shape[0])
-    chosen = jnp.isfinite(free) & (free <= later[None, :]) & (later <= agent.side.outside[:-1])[None, :]
-    chosen = chosen & (jnp.cumsum(chosen, axis=0) == 1)  # among equals the first
-    added = jnp.sum(jnp.where(chosen, unserved[None, :], 0.0), axis=1)
+    served = jnp.isfinite(later) & (later <= agent.side.outside[:-1])
+    if binding < weeks:  # among equals the first
+        chosen = jax.nn.one_hot(jnp.argmin(free, axis=0), free.shape[0], axis=0, dtype=free.dtype)
+        added = chosen @ jnp.where(served, unserved, 0.0)
+    else:
+        added = jnp.zeros(free.shape[0], free.dtype)
     given_up = jnp.where(jnp.isfinite(retailer.leftover_cost), 0.0, bracket.flows.lane[:, -1])
     given_up = given_up + bracket.flows.short
     goes = jnp.concatenate(
         [jnp.maximum(fixed - given_up, 0.0).reshape(inbound, -1), added.reshape(inbound, -1)], axis=1
     ).reshape(-1)
-    lost = jnp.where(jnp.any(chosen, axis=0), 0.0, unserved)
+    lost = jnp.where(served, 0.0, unserved)
     penalty = jnp.where(jnp.isfinite(retailer.leftover_cost), 0.0, terms.ceiling / terms.money)
     upper = bracket.upper - penalty * jnp.sum(bracket.flows.lane[:, -1])
     # The price proves a bound for every plan: also for the one without what is cancelled.

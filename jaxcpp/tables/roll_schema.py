@@ -13,7 +13,7 @@ ACCOUNT_UNITS: Final = (
 """Units of one week's account, by arm."""
 
 ACCOUNT_MONEY: Final = (
-    "retailer_shipping", "retailer_holding", "backlog_cost", "lost_sale_cost", "leftover_cost",
+    "churn_cost", "retailer_shipping", "retailer_holding", "backlog_cost", "lost_sale_cost", "leftover_cost",
     "retailer_profit", "supplier_shipping", "supplier_holding", "supplier_profit",
 )  # fmt: skip
 """Currency of one week's account, by arm."""

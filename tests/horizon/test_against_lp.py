@@ -66,7 +66,7 @@ def test_the_continuation_is_the_cheapest(seed, binding):
     p = problem(seed)
     _, plan = oracles.joint_optimum(p)
     assert plan is not None
-    exact = continuation_cost(p, plan, binding)
+    exact = continuation_cost(p, plan, binding, beyond=binding == WEEKS)
     found = go_on(*parties(p)[:2], jnp.asarray(plan.reshape(-1)), binding)
     assert float(found.upper) == pytest.approx(exact, rel=NEAR)
     assert float(found.lower) <= exact * (1 + NEAR)
@@ -139,3 +139,18 @@ def test_a_shipment_keeps_units_and_builds_no_more_than_it_can(seed):
     np.testing.assert_allclose(sent.built, sent.shipped.sum(axis=1) + sent.stock - stock, atol=1e-12)
     assert np.all(np.asarray(sent.built) >= -1e-9)
     assert np.all(np.asarray(sent.built) <= p.capacity[:, 0] + 1e-7)
+
+
+@pytest.mark.parametrize("seed", [2, 4])
+def test_demand_that_a_binding_plan_cannot_serve_waits_where_that_is_cheaper(seed):
+    """Half a plan: what it leaves may wait for the week after the window, or is lost."""
+    p = problem(seed)
+    _, plan = oracles.joint_optimum(p)
+    assert plan is not None
+    for late in (0.01, 100.0):
+        slow = replace(p, backlog=late)
+        found = go_on(*parties(slow)[:2], jnp.asarray(0.5 * plan.reshape(-1)), WEEKS)
+        exact = continuation_cost(slow, 0.5 * plan, WEEKS, beyond=True)
+        assert float(found.upper) == pytest.approx(exact, rel=1e-5)
+        assert (float(found.waiting.sum()) > 0.1) == (late < 1.0)
+        assert (float(found.lost.sum()) > 0.1) == (late > 1.0)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from tests.oracles.problem import Floats, Problem
-from tests.oracles.program import Program
+from tests.oracles.program import Ints, Program
 
 SLACK = 1e-7
 """How far a given delivery may miss feasibility by rounding, as a fraction of the total demand."""
@@ -38,20 +38,34 @@ def at_week(problem: Problem, week: int, kept: Floats, backlog: Floats, stock: F
     return replace(problem, unit_cost=lanes, demand=demand, capacity=capacity)
 
 
-def continuation_cost(problem: Problem, plan: Floats, binding: int) -> float:
+def continuation_cost(
+    problem: Problem, plan: Floats, binding: int, churn: float = 0.0, beyond: bool = False
+) -> float:
     """The retailer's least cost if `plan` (I, T) arrives in its first `binding` weeks; inf if it cannot.
 
-    Later deliveries to public nodes are free and unlimited. No inventory.
+    Later deliveries to public nodes are free and unlimited, but for `churn` on every unit by which they
+    move from `plan`; with `beyond`, demand may also wait for one in the week after the last. No inventory.
     """
     slack = SLACK * float(problem.demand.sum())
     for room in (0.0, slack):
-        cost = _continuation_cost(problem, plan, binding, room)
+        program, arrives, served = _arrivals(problem, plan, binding, room)
+        _moves(program, arrives[:, binding:], plan[:, binding:], np.full(plan[:, binding:].shape, churn))
+        if beyond and np.isfinite(problem.backlog):
+            wait = problem.backlog * (problem.weeks - np.arange(problem.weeks))
+            lane = np.min(problem.unit_cost[problem.public], axis=0, initial=np.inf)
+            cost_of_waiting = lane[:, None] + wait[None, :]
+            program.put(
+                "equal", served, program.columns(np.where(np.isfinite(cost_of_waiting), cost_of_waiting, 1e9))
+            )
+        answer = program.solve()
+        cost = np.inf if answer is None else answer[0]
         if np.isfinite(cost):
             break
     return cost
 
 
-def _continuation_cost(problem: Problem, plan: Floats, binding: int, slack: float) -> float:
+def _arrivals(problem: Problem, plan: Floats, binding: int, slack: float) -> tuple[Program, Ints, Ints]:
+    """The retailer's program, its deliveries (I, T), near `plan` in the first weeks, and its demand rows."""
     program = Program()
     inbound, weeks = problem.inbound, problem.weeks
     free = np.where(problem.public, np.inf, 0.0)[:, None] * np.ones(weeks)
@@ -74,5 +88,21 @@ def _continuation_cost(problem: Problem, plan: Floats, binding: int, slack: floa
         program.put("equal", served, lost)
     if np.isfinite(problem.leftover):
         program.put("equal", balance, program.columns(np.full((inbound, weeks), problem.leftover)))
+    return program, arrives, served
+
+
+def best_on_record(problem: Problem, record: Floats, price: Floats) -> tuple[float, Floats]:
+    """Least cost of the retailer's own best plan, and the plan, where leaving `record` (I, T) is priced."""
+    program, arrives, _ = _arrivals(problem, np.zeros((problem.inbound, problem.weeks)), 0, 0.0)
+    _moves(program, arrives, record, price)
     answer = program.solve()
-    return np.inf if answer is None else answer[0]
+    assert answer is not None
+    return answer[0], answer[1][arrives]
+
+
+def _moves(program: Program, arrives: Ints, record: Floats, price: Floats) -> None:
+    """Charge every unit by which deliveries differ from `record`, at `price` (I, T)."""
+    apart = program.rows("equal", record)
+    program.put("equal", apart, arrives)
+    program.put("equal", apart, program.columns(np.broadcast_to(price, record.shape).copy()), -1.0)
+    program.put("equal", apart, program.columns(np.broadcast_to(price, record.shape).copy()))
