@@ -37,7 +37,8 @@ def _flat(one: WeekDone) -> dict[str, Any]:
         "paid": transfer.paid, "settled": transfer.settled,
         "efficiency_gap": contract.certificate.efficiency_gap, "price_error": transfer.error,
         "chain_cost": contract.retailer.cost_plan + contract.supplier.cost_plan, "churn": one.churn,
-        "cancelled": transfer.cancelled, "rounds": contract.rounds.astype(np.int32),
+        "cancelled": transfer.cancelled, "owed": transfer.owed, "compensation": transfer.compensation,
+        "rounds": contract.rounds.astype(np.int32),
         "filled": contract.filled, "jit_total": contract.jit.sum(axis=1), "ordered": contract.ordered,
     }  # fmt: skip
     for arm in ARMS:
@@ -54,49 +55,52 @@ def _contracts(roll: Roll, week: int, done: list[WeekDone]) -> Columns:
     merged = {name: values[np.argsort(merged["contract"])] for name, values in merged.items()}
     del merged["contract"]
     code = merged.pop("code")
-    told = merged.pop("filled"), merged.pop("jit_total"), merged.pop("ordered")
+    told = {name: merged.pop(name) for name in ("filled", "jit_total", "ordered", "owed", "compensation")}
     columns: Columns = {
         "contract_id": found.ids,
         "vendor_id": fleet.vendor_ids[found.vendor],
         "product_ids": [[product] for product in fleet.product_ids[found.product].tolist()],
         "status": np.asarray(codes.NAMES)[code],
-        "reason": _reasons(week, code, merged, *told),
+        "reason": _reasons(week, code, merged | told, fleet.currency),
     }
     return columns | merged
 
 
-def _reasons(
-    week: int,
-    code: np.ndarray,
-    merged: dict[str, Any],
-    filled: np.ndarray,
-    confirmed: Floats,
-    ordered: Floats,
-) -> list[str]:
+def _reasons(week: int, code: np.ndarray, merged: dict[str, Any], currency: str) -> list[str]:
     """Why a contract ended as it did, and what was settled, in words."""
-    words = []
+    words, unit = [], f" {currency}" if currency else ""
     for row, status in enumerate(code):
         parts = [codes.REASONS[status]]
-        if not filled[row]:
+        if not merged["filled"][row]:
             parts.append(
-                f"week {week}: the vendor can confirm {confirmed[row]:,.10g} of the {ordered[row]:,.10g} "
-                f"units that stand without a new plan"
+                f"week {week}: the vendor can confirm {_units(merged['jit_total'][row])} of the "
+                f"{_units(merged['ordered'][row])} units that stand without a new plan"
             )
         if merged["cancelled"][row] > 0.0:
             parts.append(
-                f"week {week}: {merged['cancelled'][row]:,.10g} units of the plan of record are cancelled "
-                f"since no demand takes them, at the vendor's margin"
+                f"week {week}: {_units(merged['cancelled'][row])} units of the plan of record are cancelled "
+                f"since no demand takes them; the retailer pays the vendor's margin on them, "
+                f"{merged['compensation'][row]:,.2f}{unit}"
             )
-        if merged["settled"][row] > 0.0:
-            parts.append(f"week {week}: the vendor pays for what it can no longer deliver")
+        if merged["owed"][row] > 0.0:
+            parts.append(
+                f"week {week}: the vendor pays {merged['owed'][row]:,.2f}{unit}, what it costs the retailer "
+                f"that part of the plan of record can no longer be delivered"
+            )
         parts.extend(
-            f"week {week}: {merged[f'unmet_{arm}'][row]:,.10g} units that had to be served were not "
+            f"week {week}: {_units(merged[f'unmet_{arm}'][row])} units that had to be served were not "
             f"({arm}); give a lost_sale_cost or a backlog_cost, or more capacity"
             for arm in ARMS
             if merged[f"unmet_{arm}"][row] > 0.0
         )
         words.append("; ".join(part for part in parts if part))
     return words
+
+
+def _units(number: float) -> str:
+    """A number of units as people write it."""
+    text = f"{number:,.3f}".rstrip("0").rstrip(".")
+    return text if text != "0" else f"{number:.1g}"
 
 
 def _plans(roll: Roll, week: int, done: list[WeekDone]) -> Columns:

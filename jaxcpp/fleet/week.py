@@ -90,8 +90,14 @@ class Transfer:
     price: Floats
     paid: Floats
     error: Floats  # certified bound on the price
-    settled: Floats  # by the vendor, for what it can no longer deliver; negative: by the retailer
+    owed: Floats  # by the vendor, for what of the plan of record it can no longer deliver
     cancelled: Floats  # units of the plan of record that no demand takes any more
+    compensation: Floats  # by the retailer, for those
+
+    @property
+    def settled(self) -> Floats:
+        """What the vendor pays for changes that could not be avoided; negative: the retailer does."""
+        return self.owed - self.compensation
 
 
 def empty_state(group: Group) -> State:
@@ -198,9 +204,11 @@ class Weeks:
             owed = np.where(~quo.filled & recorded, harm, 0.0)
             cancelled = planned.opened.cancelled.sum(axis=1)
             cancelled = np.where(cancelled > DUST * terms.volume, cancelled, 0.0)
-            settled = np.maximum(owed, 0.0) - cancelled * self.group.supplier[:, 0]
             error = contract.certificate.price_error
-            return Transfer(contract.cbt, contract.price, contract.paid, error, settled, cancelled)
+            return Transfer(
+                contract.cbt, contract.price, contract.paid, error,
+                np.maximum(owed, 0.0), cancelled, cancelled * self.group.supplier[:, 0],
+            )  # fmt: skip
         stays = contract.code == NO_GAIN
         given = self.go_on(planned.window.lanes, contract.plan, 1)
         moved = planned.price * self.churn(planned.state, contract.plan, week)
@@ -216,7 +224,8 @@ class Weeks:
         error = np.where(stays, 0.0, np.maximum(given.upper - given.lower, base_upper - base_lower))
         price = cbt + contract.fee
         nothing = np.zeros_like(cbt)
-        return Transfer(cbt, price, np.where(contract.accepted, price, 0.0), error, nothing, nothing)
+        paid = np.where(contract.accepted, price, 0.0)
+        return Transfer(cbt, price, paid, error, nothing, nothing, nothing)
 
     def go_on(self, lanes: Lanes, plan: Floats, binding: int, chosen: Any = None) -> Any:
         """The retailer's best continuations, on the host."""

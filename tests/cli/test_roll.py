@@ -51,24 +51,50 @@ def test_weeks_and_a_summary(run, fleet, tmp_path):
     }
 
 
+def _cut(folder, point):
+    """The folder as a kill leaves it at one point of a roll of two weeks."""
+    weeks = folder / "weeks"
+    (folder / "run.json").unlink()
+    if point == "before run.json":
+        return
+    (folder / "summary.parquet").unlink()
+    if point == "writing the summary":
+        (folder / ".summary.parquet.tmp").write_bytes(b"half")
+    elif point == "writing the second week":
+        (weeks / "week=01").rename(weeks / ".week=01.tmp")
+        (weeks / ".week=01.tmp" / "plans.parquet").write_bytes(b"half")
+    elif point == "solving the second week":
+        shutil.rmtree(weeks / "week=01")
+    elif point == "solving the first week":
+        shutil.rmtree(weeks)
+
+
+POINTS = (
+    "solving the first week",
+    "solving the second week",
+    "writing the second week",
+    "before the summary",
+    "writing the summary",
+    "before run.json",
+)
+
+
 @pytest.mark.parametrize("commit", ["1", "6"])
-def test_a_roll_that_was_cut_off_goes_on_to_the_same_bytes(run, fleet, tmp_path, commit):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
+def test_a_roll_that_was_cut_off_anywhere_goes_on_to_the_same_bytes(run, fleet, tmp_path, commit):
+    whole = tmp_path / "whole"
     words = (*WORDS, "--commit", commit)
     assert run("roll", fleet, whole, *words).exit_code == 0
-    shutil.copytree(whole, cut)
-    # As a kill leaves it: the first week is whole, the second was being written.
-    (cut / "run.json").unlink()
-    (cut / "summary.parquet").unlink()
-    (cut / "weeks" / "week=01").rename(cut / "weeks" / ".week=01.tmp")
-    (cut / "weeks" / ".week=01.tmp" / "plans.parquet").write_bytes(b"half")
-    result = run("roll", fleet, cut, *words, "--resume")
-    assert result.exit_code == 0, result.stderr
-    assert contents(cut) == contents(whole)
-    assert not (cut / "weeks" / ".week=01.tmp").exists()
-    # Nothing left to do: the same again.
-    assert run("roll", fleet, cut, *words, "--resume").exit_code == 0
-    assert contents(cut) == contents(whole)
+    for point in POINTS:
+        cut = tmp_path / point.replace(" ", "-")
+        shutil.copytree(whole, cut)
+        _cut(cut, point)
+        result = run("roll", fleet, cut, *words, "--resume")
+        assert result.exit_code == 0, result.stderr
+        assert contents(cut) == contents(whole), point
+        assert not list(cut.rglob("*.tmp")), point
+        # Nothing left to do: the same again.
+        assert run("roll", fleet, cut, *words, "--resume").exit_code == 0
+        assert contents(cut) == contents(whole), point
 
 
 def test_only_the_same_roll_is_resumed(run, fleet, tmp_path):
@@ -84,6 +110,9 @@ def test_only_the_same_roll_is_resumed(run, fleet, tmp_path):
         (("--weeks", "3"), "take --weeks 2"),
         (("--weeks", "1", "--forecast", "trailing=2"), "--start 1"),
         (("--weeks", "1", "--forecast", "oracle"), "trailing=WEEKS"),
+        (("--weeks", "1", "--forecast", "table"), "no forecast table"),
+        (("--weeks", "1", "--churn", "-1"), "at least 0"),
+        (("--weeks", "1", "--churn", "nan"), "at least 0"),
         (("--weeks", "1", "--commit", "3"), "1 (this week's order) or 6"),
     ],
 )

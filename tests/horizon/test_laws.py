@@ -9,6 +9,7 @@ import pytest
 
 from jaxcpp.fleet.programs import PROGRAMS
 from jaxcpp.fleet.roll import Roll
+from jaxcpp.fleet.roll_layout import states_of, week_columns
 from jaxcpp.fleet.roll_settings import RollError, RollSettings
 from jaxcpp.fleet.solve import plan_fleet
 from tests.horizon.rolls import TIGHT, random_fleet, rolled
@@ -26,6 +27,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "trailing": {"weeks": WEEKS - 1, "window": 2, "start": 1, "forecast": "trailing", "trailing": 2},
     "trailing-binding": {
         "weeks": WEEKS - 1, "window": 2, "start": 1, "forecast": "trailing", "trailing": 2, "commit": 2,
+    },
+    "trailing-priced": {
+        "weeks": WEEKS - 1, "window": 3, "start": 1, "forecast": "trailing", "trailing": 2, "churn": 0.2,
     },
     "target": {"weeks": WEEKS, "window": 2, "policy": "target", "cover": 1},
 }  # fmt: skip
@@ -61,7 +65,7 @@ def test_units_are_kept(rolls, kind, arm):
         assert of(name).min() >= -1e-9, name
 
 
-@pytest.mark.parametrize("kind", ["perfect", "short-sighted", "trailing"])
+@pytest.mark.parametrize("kind", ["perfect", "short-sighted", "trailing", "trailing-priced"])
 def test_a_weeks_transfer_is_never_negative_where_the_vendor_fills_the_order(rolls, kind):
     found = rolls[kind]
     filled = np.asarray(
@@ -130,6 +134,25 @@ def test_one_week_of_a_roll_is_the_static_contract(fleet, window):
 def test_with_one_week_left_the_transfer_is_the_contracts(rolls):
     last = rolls["perfect"].weeks[-1]["contracts"]
     np.testing.assert_allclose(last["cbt"], last["window_cbt"], atol=SLACK)
+
+
+@pytest.mark.parametrize("kind", ["short-sighted", "trailing-binding", "trailing-priced", "target"])
+def test_a_roll_goes_on_from_any_week_to_the_same_numbers(rolls, kind):
+    """From the tables of a week alone, every later table is the same to the last bit."""
+    found = rolls[kind]
+    roll, start = found.roll, found.roll.settings.start
+    for number in range(len(found.weeks) - 1):
+        again: list[Any] = []
+
+        def keep(week: int, done: Any, into: list[Any] = again) -> None:
+            into.append(week_columns(roll, week, done))
+
+        states = states_of(roll, found.weeks[number]["state"])
+        roll.all_weeks(states, start + number + 1, keep)
+        for whole, resumed in zip(found.weeks[number + 1 :], again, strict=True):
+            for table, columns in whole.items():
+                for name, values in columns.items():
+                    np.testing.assert_array_equal(resumed[table][name], values, err_msg=f"{table}.{name}")
 
 
 def test_a_second_week_compiles_nothing(fleet):

@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from jaxcpp.horizon import orders
+from jaxcpp.mechanism.terms import frame, money
 from jaxcpp.tables.schema import FLEET
 from tests.fleets import from_problems, read
 from tests.horizon.rolls import hand_problem, rolled
+from tests.horizon.test_against_lp import WEEKS, parties, problem
+from tests.oracles.weeks import continuation_cost
 
 CENT = 0.005
 
@@ -114,3 +120,33 @@ def test_without_the_policy_targets_change_nothing(tmp_path):
     assert jit_orders(rolled(fleet, weeks=1, window=2)) == approx(
         {(0, "quay", 0): 10.0, (0, "quay", 1): 30.0}
     )
+
+
+@jax.jit
+def base_stock(retailer, supplier, target):
+    terms = frame(retailer, supplier, money(retailer, supplier))
+    return orders.base_stock(retailer, terms, target, jnp.asarray(1e-9)), terms
+
+
+@pytest.mark.parametrize("seed", [1, 2, 4, 5])
+def test_an_order_up_to_any_target_costs_what_the_program_says(seed):
+    """Against the recursion of section 5.1 written out, and the linear program of living with the order."""
+    p = problem(seed)
+    retailer, supplier, terms = parties(p)
+    target = np.random.default_rng(seed).uniform(0.0, 0.7, (p.inbound, WEEKS)) * p.demand.sum() / p.inbound
+    target[~p.public] = 0.0
+    found, terms = base_stock(retailer, supplier, jnp.asarray(target))
+    plan = np.asarray(found.order.plan * terms.volume).reshape(target.shape)
+    leaves = np.asarray(orders.nearest_demand(retailer, terms))
+    position, wanted = np.zeros(p.inbound), np.zeros_like(target)
+    for week in range(WEEKS):
+        wanted[:, week] = np.maximum(target[:, week] - position, 0.0)
+        position = position + wanted[:, week] - leaves[:, week]
+        if not np.isfinite(p.backlog):
+            position = np.maximum(position, 0.0)
+    cancelled = np.asarray(found.cancelled).reshape(target.shape)
+    np.testing.assert_allclose(plan + cancelled, wanted, atol=1e-6)
+    exact = continuation_cost(p, plan, WEEKS)
+    unit = float(terms.money * terms.volume)
+    assert float(found.order.cost.upper) * unit == pytest.approx(exact, rel=1e-5)
+    assert float(found.order.cost.lower) * unit <= exact * (1 + 1e-6)

@@ -86,6 +86,20 @@ def test_rows_come_in_canonical_order_without_zeros(wide: Fleet) -> None:
     assert wide.inventory.inbound.tolist() == [0, 1]
 
 
+def test_targets_and_forecasts(wide: Fleet) -> None:
+    """Week -1 is every week; a forecast of nothing says something, and stays."""
+    assert wide.targets.product.tolist() == [1, 1, 1]
+    assert wide.targets.inbound.tolist() == [0, 0, 1]
+    assert wide.targets.week.tolist() == [-1, 1, 0]
+    assert wide.targets.units.tolist() == [6.0, 8.0, 0.0]
+    rows = zip(
+        *(getattr(wide.forecast, name).tolist() for name in ("product", "region", "made_in", "week")),
+        strict=True,
+    )
+    assert list(rows) == [(0, 1, 0, 1), (0, 0, 1, 2), (1, 1, 0, 2), (2, 0, 1, 1)]
+    assert wide.forecast.units.tolist() == [4.0, 3.0, 0.0, 2.5]
+
+
 def test_sources_are_pairs_of_vendor_and_name(wide: Fleet) -> None:
     assert wide.source_ids.tolist() == ["main", "main", "side"]
     assert wide.vendor_ids[wide.source_vendor].tolist() == ["acme", "bolt", "bolt"]
