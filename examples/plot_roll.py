@@ -1,4 +1,4 @@
-"""Draw a rolled fleet: gain, transfers and churn, week by week and in sum.
+"""Draw rolled fleets: gain, payments and churn, week by week and in sum; a column for each forecast.
 
     python -m examples.plot_roll out.png RUN [RUN ...]
 
@@ -13,25 +13,27 @@ from pathlib import Path
 from typing import Any
 
 SERIES = {
-    "cumulative_gain": "gain so far, with what the state left is worth",
-    "cbt": "cost-benefit transfers of the week",
-    "churn": "churn [units]",
+    "gain": "realized gain of the week",
+    "cumulative_gain": "gain so far, with what the states left are worth",
+    "moved": "paid and settled by the vendors in the week",
+    "churn": "churn of the week [units]",
 }
 
 
-def read(folder: Path) -> tuple[str, dict[str, list[Any]]]:
-    """A roll's name, by what was asked for, and the columns of its summary."""
+def read(folder: Path) -> tuple[str, str, dict[str, list[Any]]]:
+    """A roll's forecast, what binds in it, and the columns of its summary."""
     document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    asked = document["settings"]
-    known = asked["forecast"] if asked["forecast"] == "perfect" else f"trailing {asked['trailing']} weeks"
-    rows = document["weeks"]
+    asked, rows = document["settings"], document["weeks"]
+    known = f"trailing {asked['trailing']} weeks" if asked["forecast"] == "trailing" else asked["forecast"]
     binds = "one week binds" if asked["commit"] == 1 else f"{asked['commit']} weeks bind"
-    return f"{known}, {binds}", {name: [row[name] for row in rows] for name in ("week", *SERIES)}
+    for row in rows:
+        row["moved"] = row["paid"] + row["settled"]
+    return known, binds, {name: [row[name] for row in rows] for name in ("week", *SERIES)}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the rolls and write the picture."""
-    parser = argparse.ArgumentParser(description="Draw rolled fleets, one above another.")
+    parser = argparse.ArgumentParser(description="Draw rolled fleets, a column for each forecast.")
     parser.add_argument("picture", type=Path, help="file to write, .png or .svg")
     parser.add_argument("runs", type=Path, nargs="+", help="folders that jaxcpp roll wrote")
     options = parser.parse_args(arguments)
@@ -39,17 +41,28 @@ def main(arguments: list[str] | None = None) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         parser.error("this needs matplotlib: pip install matplotlib")
-    figure = Figure(figsize=(8, 9), layout="constrained")
-    panels = figure.subplots(len(SERIES), 1, sharex=True)
-    for folder in options.runs:
-        name, columns = read(folder)
-        for panel, series in zip(panels, SERIES, strict=True):
-            panel.plot(columns["week"], columns[series], marker="o", label=name)
-    for panel, title in zip(panels, SERIES.values(), strict=True):
-        panel.set_title(title, loc="left", fontsize=10)
-        panel.axhline(0.0, color="grey", linewidth=0.5)
-    panels[-1].set_xlabel("week")
-    panels[0].legend(fontsize=8)
+    rolls = [read(folder) for folder in options.runs]
+    forecasts = list(dict.fromkeys(known for known, _, _ in rolls))
+    styles = {binds: f"C{at}" for at, binds in enumerate(dict.fromkeys(binds for _, binds, _ in rolls))}
+    figure = Figure(figsize=(5 * len(forecasts), 10), layout="constrained")
+    panels = figure.subplots(len(SERIES), len(forecasts), sharex=True, squeeze=False)
+    for known, binds, columns in rolls:
+        for row, series in zip(panels, SERIES, strict=True):
+            panel = row[forecasts.index(known)]
+            # One on top of the other, both are seen.
+            line = "-" if styles[binds] == "C0" else "--"
+            panel.plot(
+                columns["week"], columns[series], line, marker="o", ms=4, color=styles[binds], label=binds
+            )
+    for row, title in zip(panels, SERIES.values(), strict=True):
+        for panel in row:
+            panel.set_title(title, loc="left", fontsize=9)
+            panel.axhline(0.0, color="grey", linewidth=0.5)
+            panel.yaxis.set_major_formatter("{x:,.0f}")
+    for known, top, bottom in zip(forecasts, panels[0], panels[-1], strict=True):
+        top.set_title(f"forecast: {known}\n{SERIES['gain']}", loc="left", fontsize=9)
+        bottom.set_xlabel("week")
+        top.legend(fontsize=8)
     figure.savefig(options.picture)
 
 
