@@ -30,10 +30,11 @@ class Bracket(eqx.Module):
 
 
 class _Search(eqx.Module):
-    """Where the search for a bracket stands."""
+    """Where the search for a bracket stands, and the best so far."""
 
     state: path.PathState
     bracket: Bracket
+    width: Float[Array, ""]  # of the bracket; inf where its flows miss units
     far: Bool[Array, ""]  # has it begun again?
     ended: Bool[Array, ""]
 
@@ -120,19 +121,22 @@ def follow(
     def prove(now: _Search) -> _Search:
         state = search(now.state)
         bracket = conclude(side, plan, state)
-        wide = bracket.upper - bracket.lower > tolerance * jnp.maximum(jnp.abs(bracket.upper), 1e-6)
-        wide = (wide | (jnp.sum(bracket.flows.short) > missed)) & ~skip
+        width = jnp.where(jnp.sum(bracket.flows.short) > missed, jnp.inf, bracket.upper - bracket.lower)
+        better = ~(width > now.width)
+        bracket = jax.tree.map(lambda a, b: jnp.where(better, a, b), bracket, now.bracket)
+        width = jnp.minimum(width, now.width)
+        wide = (width > tolerance * jnp.maximum(jnp.abs(bracket.upper), 1e-6)) & ~skip
         again = wide & state.done & (state.strict > path.TIGHTEST) & (state.rounds < MAX_ROUNDS)
         lost = wide & ~again & ~now.far
         state = path.choose(
             again, path.resume(state), path.choose(lost, begin(side, plan, farthest(side)), state)
         )
-        return _Search(state, bracket, now.far | lost, ~again & ~lost)
+        return _Search(state, bracket, width, now.far | lost, ~again & ~lost)
 
     shapes = jax.eval_shape(lambda state: conclude(side, plan, state), begun)
     empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    no = jnp.zeros((), bool)
-    bracket = jax.lax.while_loop(going, prove, _Search(begun, empty, no, no)).bracket
+    no, unknown = jnp.zeros((), bool), jnp.asarray(jnp.inf, plan.dtype)
+    bracket = jax.lax.while_loop(going, prove, _Search(begun, empty, unknown, no, no)).bracket
     return eqx.tree_at(lambda b: b.price, bracket, _priced_where_idle(whole, side, bracket.price))
 
 
