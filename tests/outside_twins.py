@@ -137,10 +137,10 @@ class Primal(Twin):
         return np.array(utilities), np.stack(gradients)
 
 
-RETAILERS: dict[str, type[Twin]] = {"proximal": Valued, "dual": Dual, "primal": Primal}
+RETAILERS: dict[str, Any] = {"proximal": Valued, "dual": Dual, "primal": Primal}
 """A twin of every kind, with utilities."""
 
-SUPPLIERS: dict[str, type[Twin]] = {
+SUPPLIERS: dict[str, Any] = {
     name: type(f"{kind.__name__}Supplier", (Supplies, kind), {}) for name, kind in RETAILERS.items()
 }
 """The same, for suppliers."""
