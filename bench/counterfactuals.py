@@ -40,29 +40,27 @@ ROUNDING = 1e-9
 
 def parties(instances: Instances, vendors: int) -> tuple[Catalogue, Vendors]:
     """A batch of contracts whose sources belong to `vendors` in turn; margins do not matter."""
-    case, batch = instances.case, len(instances)
-    entries = case.regions * case.weeks
-    one, weeks = np.ones((batch, 1)), np.tile(np.arange(case.weeks), case.regions)
+    each = [_contract(instances, at, vendors) for at in range(len(instances))]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+
+
+def _contract(instances: Instances, at: int, vendors: int) -> tuple[Catalogue, Vendors]:
+    case = instances.case
+    one, asked = jnp.ones(1), jnp.asarray(instances.demand[at].reshape(1, -1))
     catalogue = Catalogue(
-        outbound=jnp.asarray(np.repeat(instances.unit_cost, case.weeks, axis=2)[:, None]),
-        demand=jnp.asarray(instances.demand.reshape(batch, 1, entries)),
-        week=jnp.asarray(np.broadcast_to(weeks, (batch, 1, entries)), jnp.int32),
-        left=jnp.zeros((batch, 1, entries), bool), product=jnp.zeros((batch, 1), jnp.int32),
-        margin=jnp.asarray(0.0 * one), holding=jnp.asarray(instances.holding * one),
-        backlog=jnp.asarray(instances.backlog * one), lost_sale=jnp.asarray(LOST_SALE * one),
-        leftover=jnp.asarray(np.inf * one), inventory=jnp.zeros((batch, 1, case.inbound)),
+        outbound=jnp.asarray(np.repeat(instances.unit_cost[at], case.weeks, axis=1)[None]),
+        demand=asked, week=jnp.tile(jnp.arange(case.weeks, dtype=jnp.int32), case.regions)[None],
+        left=jnp.zeros(asked.shape, bool), product=jnp.zeros(1, jnp.int32), margin=0.0 * one,
+        holding=instances.holding * one, backlog=instances.backlog * one, lost_sale=LOST_SALE * one,
+        leftover=jnp.inf * one, inventory=jnp.zeros((1, case.inbound)),
     )  # fmt: skip
-    each = np.broadcast_to(np.arange(vendors), (batch, vendors))
     shipping = Vendors(
-        slot=jnp.asarray(each[:, None], jnp.int32), margin=jnp.zeros((batch, 1, vendors)),
-        holding=jnp.full((batch, 1, vendors), instances.supplier_holding),
-        own=jnp.zeros((batch, 1, vendors, 0, case.inbound)),
-        own_capacity=jnp.zeros((batch, 1, vendors, 0, case.weeks)),
-        shared=jnp.asarray(instances.supplier_unit_cost[:, None]),
-        draws=jnp.ones((batch, 1, case.sources, case.weeks), bool),
-        capacity=jnp.asarray(instances.capacity),
-        owner=jnp.asarray(np.tile(np.arange(case.sources) % vendors, (batch, 1)), jnp.int32),
-        count=vendors,
+        slot=jnp.arange(vendors, dtype=jnp.int32)[None], margin=jnp.zeros((1, vendors)),
+        holding=jnp.full((1, vendors), instances.supplier_holding),
+        own=jnp.zeros((1, vendors, 0, case.inbound)), own_capacity=jnp.zeros((1, vendors, 0, case.weeks)),
+        shared=jnp.asarray(instances.supplier_unit_cost[at])[None],
+        draws=jnp.ones((1, case.sources, case.weeks), bool), capacity=jnp.asarray(instances.capacity[at]),
+        owner=jnp.arange(case.sources, dtype=jnp.int32) % vendors, count=vendors,
     )  # fmt: skip
     return catalogue, shipping
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jaxcpp as cpp
-from jaxcpp.agents.border import FAULTS
+from jaxcpp.agents.border import ANSWERS, FAULTS
 from jaxcpp.mechanism.outside import ENDINGS
 from tests.mechanism.batches import parties
 from tests.oracles import joint_optimum, retailer_utility, supplier_utility, toy
@@ -341,7 +341,7 @@ def test_demand_that_must_be_served_and_cannot_is_infeasible():
     assert contracts.paid[0] == 0.0
 
 
-def test_the_log_lists_what_crossed_and_holds_no_costs():
+def test_the_log_lists_what_crossed_and_nothing_else():
     log = cpp.BorderLog(keep=True)
     contracts = solved("ours", "dual", log=log)
     assert contracts.log is log
@@ -356,6 +356,25 @@ def test_the_log_lists_what_crossed_and_holds_no_costs():
     assert {crossing.agent for crossing in log.crossings} == {"supplier"}, (
         "ours is on this side of the border"
     )
+
+
+class Watched:
+    """Passes on whatever is asked for, and writes down its name."""
+
+    def __init__(self, agent, touched):
+        object.__setattr__(self, "_inside", (agent, touched))
+
+    def __getattribute__(self, name):
+        agent, touched = object.__getattribute__(self, "_inside")
+        touched.add(name)
+        return getattr(agent, name)
+
+
+def test_nothing_of_an_agent_is_touched_but_its_answers():
+    touched: set[str] = set()
+    contracts = solved("ours", "", Watched(SUPPLIERS["dual"](problems(), "supplier"), touched))
+    assert list(contracts.status) == list(solved("ours", "dual").status)
+    assert touched - {"__class__"} <= set(ANSWERS)
 
 
 def test_arguments_that_do_not_fit_are_refused_in_words():
