@@ -46,6 +46,11 @@ class Platform:
         self._volume, self._money = np.asarray(terms.volume), np.asarray(terms.money)
 
     @property
+    def precision(self) -> float:
+        """Rounding error of its arithmetic, relative."""
+        return float(jnp.finfo(self._agents.side.cost.dtype).eps)
+
+    @property
     def alive(self) -> Bool[np.ndarray, " c"]:
         """All of them: they do not fail."""
         return np.ones(len(self.profit), bool)

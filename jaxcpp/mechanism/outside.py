@@ -21,6 +21,7 @@ from jaxcpp.agents.platform import SHORT, TOLERANCE, Platform
 from jaxcpp.agents.retailer import Retailer
 from jaxcpp.agents.terms import Terms
 from jaxcpp.consensus import outside
+from jaxcpp.consensus.outcome import SUMS
 from jaxcpp.consensus.outside import Agreement, Worth
 from jaxcpp.consensus.party import Party, Scale
 from jaxcpp.mechanism.fees import AdditiveFee, Fee
@@ -128,7 +129,7 @@ def coordinate_outside(
     charged = _additive(fee)
     written = BorderLog() if log is None else log
     if isinstance(retailer, Retailer) or _all_ours(retailer):
-        buyer, order, ordered = _ours(retailer, reached, ceiling, money, start, consistency)
+        buyer, order, ordered = _ours(retailer, reached, ceiling, money, start)
     else:
         buyer, order, ordered = _theirs(
             retailer, start, money, reached, ceiling, deadline, written, consistency, tolerance
@@ -174,7 +175,6 @@ def _ours(
     ceiling: float | None,
     money: float | Numbers | None,
     start: Plans | None,
-    consistency: float,
 ) -> tuple[Party, Plans, Worth]:
     """Retailers on the platform, their just-in-time orders, and what those are worth to them."""
     if money is not None or start is not None:
@@ -194,7 +194,7 @@ def _ours(
     terms, agents, plan, cost = _stand(batch, jnp.asarray(open_), most)
     platform = Platform(agents, terms, np.asarray(jax.vmap(Retailer.profit_at_no_cost)(batch)), "retailer")
     scale = Scale(np.asarray(terms.volume), np.asarray(terms.money))
-    party = Party(platform, scale, plan.shape[1], consistency)
+    party = Party(platform, scale, plan.shape[1], np.inf)  # ours need no looking after
     own = np.asarray(platform.profit) / scale.value
     return party, np.asarray(plan), Worth(own - np.asarray(cost.upper), own - np.asarray(cost.lower))
 
@@ -261,17 +261,17 @@ def _settle(
     mine, theirs = agreed.retailer_utility, agreed.supplier_utility
     status = _without_a_plan(buyer, seller, agreed)
     gap = np.maximum(agreed.high - agreed.low, 0.0)
-    noise = ROUNDING * (np.abs(mine) + np.abs(theirs) + np.abs(quo.ordered.low))
+    noise = _rounding(buyer) * (np.abs(mine) + np.abs(theirs) + np.abs(quo.ordered.low))
     known = np.isfinite(quo.filled.low)
     gain = np.where(known, mine - quo.received + theirs - quo.filled.high, np.nan)
     same = np.sum(np.abs(agreed.plan - quo.jit), axis=1) <= outside.APART
     stays = (status == "") & (same | (gain <= np.maximum(gap, noise)))
     status[stays] = "no_gain"
+    gap = gap + np.where(stays & (gain > 0.0), gain, 0.0)  # just-in-time is so much further from the best
 
     cbt = (quo.ordered.low - mine) * unit
-    error = (
-        np.maximum(buyer.seen.above(agreed.plan) - mine, 0.0) + quo.ordered.high - quo.ordered.low
-    ) * unit
+    wide = np.maximum(buyer.seen.above(agreed.plan) - mine, 0.0) + noise
+    error = (wide + quo.ordered.high - quo.ordered.low) * unit
     surplus = np.where(known, (theirs - quo.filled.high) * unit - cbt - fee, np.nan)
     offered = status == ""
     price = np.where(offered, cbt + fee, np.nan)
@@ -297,6 +297,11 @@ def _settle(
         rounds=agreed.rounds, log=log,
         calls={party.agent.name: party.agent.calls for party in (buyer, seller)},
     )  # fmt: skip
+
+
+def _rounding(buyer: Party) -> float:
+    """Of the utilities at stake: what arithmetic may add, more where a retailer of ours has float32."""
+    return max(ROUNDING, SUMS * buyer.agent.precision) if isinstance(buyer.agent, Platform) else ROUNDING
 
 
 def _without_a_plan(buyer: Party, seller: Party, agreed: Agreement) -> np.ndarray:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -356,6 +360,30 @@ def test_the_log_lists_what_crossed_and_nothing_else():
     assert {crossing.agent for crossing in log.crossings} == {"supplier"}, (
         "ours is on this side of the border"
     )
+
+
+IN_FLOAT32 = """
+import jaxcpp as cpp
+from tests.oracles import toy
+from tests.outside_twins import SUPPLIERS
+for kind in SUPPLIERS:
+    seller = SUPPLIERS[kind]([toy()], "supplier")
+    retailer = cpp.Retailer(unit_cost=[[1, 5], [2, 3]], demand=[40, 60], margin=20)
+    made = cpp.coordinate_outside(retailer, seller, cpp.AdditiveFee(50.0), tolerance=1e-3, consistency=1e-3)
+    print(kind, made.status[0], abs(made.cbt[0] - 30) <= made.price_error[0] < 0.3, made.paid[0].round(1))
+"""
+
+
+@pytest.mark.slow
+def test_a_retailer_of_ours_in_float32_is_certified_as_far_as_that_goes():
+    path = os.pathsep.join([".", *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", IN_FLOAT32],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).resolve().parents[2],
+        env=os.environ | {"PYTHONPATH": path, "JAX_ENABLE_X64": "0"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{kind} accepted True 80.0" for kind in SUPPLIERS]
 
 
 class Watched:
