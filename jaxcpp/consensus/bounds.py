@@ -46,8 +46,8 @@ def best_mixture(retailer: Seen, supplier: Seen, lane: int, dear: float) -> Mixt
     """
     if not (retailer.points.count[lane] and supplier.points.count[lane]):
         return None
-    X, u = retailer.points.vector[lane], retailer.points.number[lane]
-    Y, v = supplier.points.vector[lane], supplier.points.number[lane]
+    X, u = retailer.points.of(lane)
+    Y, v = supplier.points.of(lane)
     nodes = X.shape[1]
     apart = np.full(2 * nodes, dear)
     one, other = np.ones((1, len(u))), np.ones((1, len(v)))
@@ -76,9 +76,8 @@ def ceiling(agents: Sequence[Seen], lane: int) -> float:
     """What the joint utility of no plan exceeds, by all agents' cuts; inf where they bound nothing."""
     if not all(seen.cuts.count[lane] for seen in agents):
         return np.inf
-    slopes = np.concatenate([seen.cuts.vector[lane] for seen in agents])
-    number = np.concatenate([seen.cuts.number[lane] for seen in agents])
-    owner = np.repeat(np.arange(len(agents)), [len(seen.cuts.number[lane]) for seen in agents])
+    slopes, number = (np.concatenate(part) for part in zip(*(s.cuts.of(lane) for s in agents), strict=True))
+    owner = np.repeat(np.arange(len(agents)), [seen.cuts.count[lane] for seen in agents])
     mine = (owner[:, None] == np.arange(len(agents))).astype(np.float64)
     nodes = slopes.shape[1]
     found = linprog(

@@ -174,8 +174,10 @@ def _certify(
             if mixture is None:
                 continue
             price[lane], taken[lane], shipped[lane] = mixture.price, mixture.taken, mixture.shipped
+            if mixture.apart > APART:
+                continue
             run.high[lane] = min(run.high[lane], bounds.ceiling([retailer.seen, supplier.seen], lane))
-            if mixture.apart <= APART and mixture.utility >= run.low[lane]:
+            if mixture.utility >= run.low[lane]:
                 run.low[lane], run.plan[lane] = mixture.utility, mixture.taken
                 run.utilities[:, lane] = mixture.retailer, mixture.supplier
             run.done[lane] = run.high[lane] - run.low[lane] <= tolerance[lane]
@@ -232,14 +234,15 @@ def worth(party: Party, plan: Plans, tolerance: Numbers, max_rounds: int = 40) -
     dear = DEAR * (1.0 + np.max(np.abs(party.seen.cuts.vector), axis=(1, 2)))
     for _ in range(max_rounds):
         price = np.zeros_like(plan)
-        for lane in range(len(plan)):
+        open_ = (high - low > tolerance) & party.agent.alive
+        for lane in np.flatnonzero(open_).tolist():
             mixture = bounds.best_mixture(target, party.seen, lane, dear[lane])
             if mixture is None:
                 continue
             price[lane] = -mixture.price
             if mixture.apart <= APART:
                 low[lane] = max(low[lane], mixture.utility)
-        if np.all((high - low <= tolerance) | ~party.agent.alive):
+        if not np.any(open_ & (high - low > tolerance)):
             break
         party.best(price)
         high = np.minimum(high, party.seen.above(plan))

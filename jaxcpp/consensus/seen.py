@@ -47,6 +47,11 @@ class Rows:
         """Their numbers, likewise."""
         return np.take_along_axis(self._number, self._index(), axis=1)
 
+    def of(self, lane: int) -> tuple[Float[np.ndarray, "k n"], Float[np.ndarray, " k"]]:
+        """One contract's vectors and numbers."""
+        count = self.count[lane]
+        return self._vector[lane, :count], self._number[lane, :count]
+
     def add(self, vector: Plans, number: Numbers, where: Bool[np.ndarray, " c"]) -> Bool[np.ndarray, " c"]:
         """Take in a row for some contracts; says where it was new."""
         self._clock += 1
