@@ -6,10 +6,8 @@ The answers are compared first; nothing is timed unless they agree.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import importlib.util
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cases import CASES, generate
+from bench.machine import where
 from bench.peers.answers import Answer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -169,36 +168,12 @@ def _store(options: argparse.Namespace, rows: list[dict[str, Any]]) -> Path:
         "seed": options.seed,
         "tolerance": options.tolerance,
         "repeats": options.repeats,
-        "commit": _commit(),
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "python": platform.python_version(),
-        "processor": _processor(),
+        **where(),
         "rows": rows,
     }
     options.results.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n")
     return path
-
-
-def _commit() -> str:
-    """The commit timed, marked where the working tree differs from it; empty outside a clone."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip()
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} x {names[0]}" if names else platform.processor()
 
 
 if __name__ == "__main__":

@@ -10,35 +10,43 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxcpp.agents.border import BorderLog
     from jaxcpp.agents.retailer import Retailer
     from jaxcpp.agents.supplier import Supplier
     from jaxcpp.mechanism.contract import Contract
     from jaxcpp.mechanism.coordinate import coordinate
     from jaxcpp.mechanism.fees import AdditiveFee, DeviationFee, MultiplicativeFee, RoiFee
+    from jaxcpp.mechanism.outside import OutsideContracts, coordinate_outside
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AdditiveFee",
+    "BorderLog",
     "Contract",
     "DeviationFee",
     "MultiplicativeFee",
+    "OutsideContracts",
     "Retailer",
     "RoiFee",
     "Supplier",
     "__version__",
     "coordinate",
+    "coordinate_outside",
 ]
 
 _HOMES = {
     "AdditiveFee": "jaxcpp.mechanism.fees",
+    "BorderLog": "jaxcpp.agents.border",
     "Contract": "jaxcpp.mechanism.contract",
     "DeviationFee": "jaxcpp.mechanism.fees",
     "MultiplicativeFee": "jaxcpp.mechanism.fees",
+    "OutsideContracts": "jaxcpp.mechanism.outside",
     "Retailer": "jaxcpp.agents.retailer",
     "RoiFee": "jaxcpp.mechanism.fees",
     "Supplier": "jaxcpp.agents.supplier",
     "coordinate": "jaxcpp.mechanism.coordinate",
+    "coordinate_outside": "jaxcpp.mechanism.outside",
 }
 
 

@@ -23,18 +23,9 @@ from jaxcpp.mechanism import status as codes
 from jaxcpp.mechanism.bundle import Filling, agents, agree, begin
 from jaxcpp.mechanism.contract import ROUNDING
 from jaxcpp.mechanism.status_quo import Cost
-from jaxcpp.transport import path
 
 Absent = Literal["jit", "excluded"]
 """What a vendor delivers that stays out of the mechanism: its share of the just-in-time order, or nothing."""
-
-WARM = 256.0
-"""A counterfactual starts at the full run's price with its last smoothing times this."""
-
-
-LEAST = 0.2
-"""Of the cost scale: the smoothing that a counterfactual starts at is no less. Where nobody can take the
-absent one's place prices have a long way to go, in steps of a few smoothings."""
 
 
 class Without(eqx.Module):
@@ -114,10 +105,8 @@ def absent(
         held = who == vendor
         absence = Absence(jnp.where(held, lines, 0.0), held)
         retailer, supplier = agents(catalogue, vendors, known, absence)
+        # With the usual first smoothing: prices may have a long way to go, in steps of a few smoothings.
         begun = begin(supplier, outcome.price if warm else None)
-        if warm:
-            epsilon = jnp.clip(WARM * outcome.epsilon, LEAST, path.FIRST_EPSILON)
-            begun = eqx.tree_at(lambda s: s.epsilon, begun, epsilon)
         begun = eqx.tree_at(lambda s: s.done, begun, ~jnp.any(held))
         state, found = agree(retailer, supplier, begun, tolerance, limit)
         return found, state.rounds

@@ -134,3 +134,17 @@ def bound(side: Side, price: Float[Array, " n"]) -> Float[Array, ""]:
     """The exact dual value at a price [currency]: `<= cost(x) + price @ x` for every plan `x`."""
     best = jnp.minimum(jnp.min(side.cost + price[:, None], axis=0), side.outside)
     return jnp.sum(side.mass * best) - jnp.sum(side.stock * jnp.maximum(price, 0.0))
+
+
+def vertex(side: Side, price: Float[Array, " n"]) -> tuple[Float[Array, " n"], Float[Array, ""]]:
+    """A plan that is best at a price, exactly, and its cost [currency]: `cost + price @ plan = bound`.
+
+    Every private node takes its cheapest option; among equals the outside one, then the first lane.
+    """
+    paid = side.cost + price[:, None]
+    lane = jnp.argmin(paid, axis=0)
+    through = jnp.min(paid, axis=0) < side.outside
+    taken = jnp.where(through, side.mass, 0.0)
+    at = jnp.where(through, jnp.take_along_axis(side.cost, lane[None, :], axis=0)[0], side.outside)
+    used = jnp.where(price > 0.0, side.stock, 0.0)
+    return jnp.zeros_like(price).at[lane].add(taken) - used, jnp.vdot(at, side.mass)

@@ -25,7 +25,7 @@ def joint_optimum(problem: Problem) -> tuple[float, Floats | None]:
     """Largest total utility and a plan (I, T) that reaches it; (-inf, None) if there is none."""
     program, plan = _start(problem)
     add_retailer(program, problem, plan)
-    _add_supplier(program, problem, plan)
+    add_supplier(program, problem, plan)
     return _finish(program, problem, plan)
 
 
@@ -39,7 +39,7 @@ def best_choice(
     """
     program, plan = _start(problem)
     add_retailer(program, problem, plan, weight)
-    _add_supplier(program, problem, plan)
+    add_supplier(program, problem, plan)
     apart = program.rows("equal", np.asarray(order) / _scale(problem))
     program.put("equal", apart, plan)
     program.put("equal", apart, program.columns(np.broadcast_to(over, plan.shape)), -1.0)
@@ -66,7 +66,7 @@ def retailer_utility(problem: Problem, plan: Floats) -> float:
 
 def supplier_utility(problem: Problem, plan: Floats) -> float:
     """What the supplier earns by delivering `plan`; -inf where it cannot."""
-    return _utility_at(problem, plan, _add_supplier)
+    return _utility_at(problem, plan, add_supplier)
 
 
 def supplier_status_quo(problem: Problem, order: Floats) -> tuple[float, Floats]:
@@ -78,7 +78,7 @@ def supplier_status_quo(problem: Problem, order: Floats) -> tuple[float, Floats]
     if np.isfinite(whole):
         return whole, order
     program, columns = _start(problem, 0.0, np.asarray(order) / _scale(problem))
-    _add_supplier(program, problem, columns)
+    add_supplier(program, problem, columns)
     utility, confirmed = _finish(program, problem, columns)
     assert confirmed is not None, "confirming nothing is always possible"
     return utility, confirmed
@@ -159,7 +159,8 @@ def add_retailer(
         program.put("equal", arrived, program.columns(np.full(arrived.shape, weight * problem.leftover)))
 
 
-def _add_supplier(program: Program, problem: Problem, plan: Ints) -> None:
+def add_supplier(program: Program, problem: Problem, plan: Ints) -> None:
+    """The supplier's rows and columns in units of the total demand."""
     weeks = weeks_cost(problem.weeks, problem.supplier_holding, np.inf)
     made = program.rows("at_most", problem.capacity / _scale(problem))  # (K, T)
     delivered = program.rows("equal", np.zeros(plan.shape))  # (I, T)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
@@ -49,12 +51,7 @@ class Program:
         Raises RuntimeError when HiGHS ends in any other way: the oracle must not guess.
         """
         answer = linprog(
-            np.concatenate(self._cost),
-            A_eq=self._matrix("equal"),
-            b_eq=self._right("equal"),
-            A_ub=self._matrix("at_most"),
-            b_ub=self._right("at_most"),
-            bounds=np.stack([np.concatenate(self._lower), np.concatenate(self._upper)], axis=1),
+            **self.arrays(),
             method="highs",
             options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
         )
@@ -63,6 +60,17 @@ class Program:
         if answer.status != 0:
             raise RuntimeError(f"HiGHS: {answer.message}")
         return float(answer.fun), np.asarray(answer.x)
+
+    def arrays(self) -> dict[str, Any]:
+        """The program as `scipy.optimize.linprog` takes it."""
+        return {
+            "c": np.concatenate(self._cost),
+            "A_eq": self._matrix("equal"),
+            "b_eq": self._right("equal"),
+            "A_ub": self._matrix("at_most"),
+            "b_ub": self._right("at_most"),
+            "bounds": np.stack([np.concatenate(self._lower), np.concatenate(self._upper)], axis=1),
+        }
 
     def _matrix(self, kind: str) -> csr_array | None:
         if not self._rows[kind]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxcpp.transport import living, path, proximal, rounding, sinkhorn
-from jaxcpp.transport.side import Side, answer, bound, split
+from jaxcpp.transport.side import Side, answer, bound, split, vertex
 from tests.transport.sides import random_side
 
 
@@ -49,6 +49,16 @@ def test_value_bias_and_bound_belong_together(seed):
         assert float(seen.value) <= float(seen.bound) + 1e-12
         assert float(seen.value + seen.bias) >= float(seen.bound) - 1e-12
         assert float(seen.bound) == pytest.approx(float(bound(side, price)), abs=1e-14)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_vertex_reaches_the_bound_and_is_what_answers_come_to(seed):
+    side = random_side(seed)
+    price = random_price(seed)
+    plan, cost = jax.jit(vertex)(side, price)
+    assert float(cost + price @ plan) == pytest.approx(float(bound(side, price)), abs=1e-12)
+    smoothed = answer(side, price, jnp.asarray(1e-6)).plan
+    np.testing.assert_allclose(plan, smoothed, atol=1e-9)
 
 
 def test_closed_nodes_and_empty_columns_carry_nothing():
