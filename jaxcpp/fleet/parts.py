@@ -36,7 +36,8 @@ def solve_in_parts(
     """Every contract of a bucket, as `solve_bucket`; parts of it side by side where that is faster."""
     count = len(bucket.contract)
     fees = free(count) if fees is None else fees
-    size = max(lanes_per_batch(bucket.shape, count, settings), lanes_per_small_batch(count))
+    shape = bucket.shape
+    size = max(lanes_per_batch(shape, count, settings), lanes_per_small_batch(shape, count))
     if jax.default_backend() != "cpu":
         size = min(size, ON_A_GPU)
     refills = settings.method != "newton" or not kernels.usable(bucket.lanes.demand)
