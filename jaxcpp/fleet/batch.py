@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -48,6 +49,7 @@ class Solved:
     bucket: Bucket
     volume: Floats  # (lane,) units that a contract of scaled volume 1 holds
     unmet: Floats  # (lane,) scaled units that had to be served and just in time are not
+    price: Floats  # (lane, public node) of the consensus [currency / unit]
     contract: Contract
 
 
@@ -114,17 +116,29 @@ def in_batches(
 
 
 def solve_bucket(
-    bucket: Bucket, settings: Settings, on_lanes: OnLanes, fees: Charges | None = None
+    bucket: Bucket,
+    settings: Settings,
+    on_lanes: OnLanes,
+    fees: Charges | None = None,
+    warm: Floats | None = None,
 ) -> Solved:
-    """Every contract of a bucket, to its certificate or to the end of its rounds; no fees by default."""
+    """Every contract of a bucket, to its certificate or to the end of its rounds; no fees by default.
+
+    `warm` are prices to begin at (lane, public node) [currency / unit]; a lane with NaN begins as usual.
+    """
     count = len(bucket.contract)
     size = lanes_per_batch(bucket.shape, count, settings)
     small = lanes_per_small_batch(bucket.shape, count)
     tolerance, whole = np.asarray(settings.tolerance), settings.units == "integer"
     lanes = store.place(bucket.lanes)
-    prepared = in_batches(size, "prepare", (lanes,), (tolerance,), (settings.method, whole))
+    start = unknown(bucket) if warm is None else warm
+    prepared = in_batches(size, "prepare", (lanes, start), (tolerance,), (settings.method, whole))
     quo = status_quo(lanes, prepared, size, small, tolerance, whole)
     outcome = consensus(lanes, prepared, size, settings, on_lanes)
+    if warm is not None:
+        outcome = _afresh(
+            bucket, lanes, outcome, np.flatnonzero(np.isfinite(warm).all(axis=1)), size, settings
+        )
     if whole:
         outcome, volume = store.fetch((outcome, prepared.terms.volume))
         outcome = issue_whole(outcome, volume, _private(bucket, outcome, size))
@@ -132,7 +146,30 @@ def solve_bucket(
     choice = _choice(lanes, prepared, outcome, fees, (size, small), settings)
     judged = prepared.own, prepared.terms, quo, outcome, choice, fees
     contract = in_batches(small, "conclude", judged, (tolerance,))
-    return Solved(bucket, *store.fetch((prepared.terms.volume, quo.unmet, contract)))
+    told = prepared.terms.volume, quo.unmet, outcome.price, prepared.terms.money, contract
+    volume, unmet, price, money, contract = store.fetch(told)
+    return Solved(bucket, volume, unmet, price * money[:, None], contract)
+
+
+def unknown(bucket: Bucket) -> Floats:
+    """No price is known of any contract of a bucket."""
+    return np.full((len(bucket.contract), bucket.shape.inbound * bucket.shape.weeks), np.nan)
+
+
+def _afresh(
+    bucket: Bucket, lanes: Lanes, outcome: Outcome, known: Index, size: int, settings: Settings
+) -> Outcome:
+    """Contracts that a known price has led astray begin again as if none were known."""
+    left = known[~store.fetch(outcome.certified(settings.tolerance))[known]]
+    if not len(left):
+        return outcome
+    some, tolerance = store.take(lanes, left), np.asarray(settings.tolerance)
+    args = some, unknown(bucket)[left]
+    prepared = in_batches(size, "prepare", args, (tolerance,), (settings.method, settings.units == "integer"))
+    again = consensus(some, prepared, size, settings, _nobody)
+    again = eqx.tree_at(lambda o: o.rounds, again, again.rounds + store.take(outcome.rounds, left))
+    whole: Outcome = store.put(store.mine(outcome), again, left, store.count(outcome))
+    return whole
 
 
 def status_quo(
