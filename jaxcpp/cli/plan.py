@@ -76,6 +76,14 @@ def plan(
             envvar="JAXCPP_MAX_ROUNDS", min=1, metavar="N", help="Rounds before a contract is given up."
         ),
     ] = _DEFAULT.max_rounds,
+    warm_start: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="JAXCPP_WARM_START",
+            metavar="RUN",
+            help="Begin at the prices of an earlier run; what they do not fit begins as usual.",
+        ),
+    ] = None,
     device: Annotated[
         Device | None, typer.Option(envvar="JAXCPP_DEVICE", help="Where to solve; JAX's choice by default.")
     ] = None,
@@ -97,14 +105,20 @@ def plan(
         max_rounds=max_rounds,
         batch=batch,
     )
-    outcome = _plan(fleet, run, settings, skip_bad=skip_bad, device=device)
+    outcome = _plan(fleet, run, settings, skip_bad=skip_bad, device=device, warm_start=warm_start)
     status = _report(*outcome, folder=run, as_json=as_json)
     if status is not Status.DONE:
         raise typer.Exit(status)
 
 
 def _plan(
-    fleet_folder: Path, run_folder: Path, settings: Settings, *, skip_bad: bool, device: Device | None
+    fleet_folder: Path,
+    run_folder: Path,
+    settings: Settings,
+    *,
+    skip_bad: bool,
+    device: Device | None,
+    warm_start: Path | None,
 ) -> tuple[Run, list[Rejected], str]:
     """Read, solve, write; the run, the products left out, and the currency."""
     from rich.console import Console
@@ -115,6 +129,7 @@ def _plan(
     started = time.perf_counter()
     try:
         tables.check_run_folder(run_folder)
+        yesterday = None if warm_start is None else tables.read_prices(warm_start)
         fleet, rejected = tables.read_fleet(fleet_folder, skip_bad=skip_bad)
     except (tables.FleetError, tables.RunFolderError) as error:
         fail(str(error), Status.BAD_INPUT)
@@ -127,13 +142,14 @@ def _plan(
 
     try:
         with progress_bar(Console(stderr=True)) as on_progress:
-            run = plan_fleet(fleet, settings, on_progress)
+            run = plan_fleet(fleet, settings, on_progress, yesterday)
     except (CoupledContractsError, WholeUnitsError, FeeError) as error:
         fail(str(error), Status.BAD_INPUT)
     info = {
         "version": jaxcpp.__version__,
         "settings": settings,
         "fleet_fingerprint": fleet.fingerprint,
+        "warm_start": None if warm_start is None else str(warm_start),
         "seconds": {"read": read},
         "started": started,
     }

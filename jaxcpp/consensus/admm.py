@@ -28,6 +28,8 @@ TURN = 10
 """Rounds between two certificates."""
 RELAXATION = 1.6
 FIRST_EPSILON = 0.1
+WARM_EPSILON = 1e-4
+"""Smoothing at which a price known from before is taken up."""
 SHRINK = 0.25
 LEAVE_STAGE = 4e-3
 """Residual (of a volume of 1) at which the smoothing is lowered, and never before it is below it."""
@@ -60,10 +62,20 @@ class AdmmState(eqx.Module):
     done: Bool[Array, ""]
 
 
-def begin(retailer: Agent[Any], supplier: Agent[Any], price: Float[Array, " n"] | None = None) -> AdmmState:
-    """Open at the supplier's quote and the retailer's answer to it."""
+def begin(
+    retailer: Agent[Any],
+    supplier: Agent[Any],
+    price: Float[Array, " n"] | None = None,
+    warm: Bool[Array, ""] | None = None,
+) -> AdmmState:
+    """Open at the supplier's quote, or a `price`, and the retailer's answer to it.
+
+    Where the price is `warm`, near the best, there is less smoothing from the start.
+    """
     price = supplier.quote() if price is None else price
     epsilon = jnp.full((), FIRST_EPSILON, price.dtype)
+    if warm is not None:
+        epsilon = jnp.where(warm, jnp.asarray(WARM_EPSILON, price.dtype), epsilon)
     plan = retailer.propose(price, epsilon)
     count = jnp.zeros((), jnp.int32)
     # Of the order of (cost) / (units a node): both are 1 / nodes of the contract's scale.

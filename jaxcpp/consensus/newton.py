@@ -11,13 +11,16 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
 
 from jaxcpp.agents.protocol import Agent, Responder
 from jaxcpp.consensus.outcome import Outcome, settle
 from jaxcpp.transport import path
 
 MAX_ROUNDS = 200
+WARM_EPSILON = 0.01
+"""Smoothing at which a price known from before is taken up: what it gets wrong is found from here."""
 TURN = 8
 """Rounds between two certificates."""
 
@@ -41,11 +44,17 @@ def evaluate(retailer: Responder, supplier: Responder) -> path.Evaluate:
 
 
 def begin(
-    retailer: Agent[Any], supplier: Agent[Any], price: Float[Array, " n"] | None = None
+    retailer: Agent[Any],
+    supplier: Agent[Any],
+    price: Float[Array, " n"] | None = None,
+    warm: Bool[Array, ""] | None = None,
 ) -> path.PathState:
-    """Open at the supplier's quote, or at a price known from before."""
+    """Open at the supplier's quote, or at a `price`: where `warm`, near the best, with less smoothing."""
     del retailer
-    return path.start(supplier.quote() if price is None else price)
+    price = supplier.quote() if price is None else price
+    if warm is None:
+        return path.start(price)
+    return path.start(price, jnp.where(warm, WARM_EPSILON, path.FIRST_EPSILON).astype(price.dtype))
 
 
 def turn(

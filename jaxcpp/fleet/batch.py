@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -34,6 +35,9 @@ LANES = {"cpu": 512, "gpu": 32_768}
 SMALL = {"cpu": 256, "gpu": 8192}
 """Most lanes of a batch where no demand entry is looked at, by backend."""
 
+SMALL_ENTRIES = {backend: most // 4 for backend, most in ENTRIES.items()}
+"""Lane entries of such a batch: few, since its last one is filled up whatever the bucket holds."""
+
 OnLanes = Callable[[int, int, float], None]
 """Told of lanes that ended: how many, how many of them certified, their worst relative gap."""
 
@@ -45,6 +49,7 @@ class Solved:
     bucket: Bucket
     volume: Floats  # (lane,) units that a contract of scaled volume 1 holds
     unmet: Floats  # (lane,) scaled units that had to be served and just in time are not
+    price: Floats  # (lane, public node) of the consensus [currency / unit]
     contract: Contract
 
 
@@ -61,9 +66,11 @@ def lanes_per_batch(shape: Shape, contracts: int, settings: Settings) -> int:
     return _shared_out(most if _kind() == "cpu" else min(most, _power(contracts)))
 
 
-def lanes_per_small_batch(contracts: int) -> int:
+def lanes_per_small_batch(shape: Shape, contracts: int) -> int:
     """How many contracts go together where no demand entry is looked at."""
-    return _shared_out(SMALL["cpu"] if _kind() == "cpu" else min(SMALL["gpu"], _power(contracts)))
+    entries = shape.inbound * shape.weeks * shape.sources * shape.weeks
+    most = int(np.clip(2 ** np.floor(np.log2(SMALL_ENTRIES[_kind()] / entries)), 8, SMALL[_kind()]))
+    return _shared_out(most if _kind() == "cpu" else min(most, _power(contracts)))
 
 
 def _shared_out(lanes: int) -> int:
@@ -109,24 +116,60 @@ def in_batches(
 
 
 def solve_bucket(
-    bucket: Bucket, settings: Settings, on_lanes: OnLanes, fees: Charges | None = None
+    bucket: Bucket,
+    settings: Settings,
+    on_lanes: OnLanes,
+    fees: Charges | None = None,
+    warm: Floats | None = None,
 ) -> Solved:
-    """Every contract of a bucket, to its certificate or to the end of its rounds; no fees by default."""
+    """Every contract of a bucket, to its certificate or to the end of its rounds; no fees by default.
+
+    `warm` are prices to begin at (lane, public node) [currency / unit]; a lane with NaN begins as usual.
+    """
     count = len(bucket.contract)
-    size, small = lanes_per_batch(bucket.shape, count, settings), lanes_per_small_batch(count)
+    size = lanes_per_batch(bucket.shape, count, settings)
+    small = lanes_per_small_batch(bucket.shape, count)
     tolerance, whole = np.asarray(settings.tolerance), settings.units == "integer"
     lanes = store.place(bucket.lanes)
-    prepared = in_batches(size, "prepare", (lanes,), (tolerance,), (settings.method, whole))
+    start = unknown(bucket) if warm is None else warm
+    prepared = in_batches(size, "prepare", (lanes, start), (tolerance,), (settings.method, whole))
     quo = status_quo(lanes, prepared, size, small, tolerance, whole)
     outcome = consensus(lanes, prepared, size, settings, on_lanes)
+    if warm is not None:
+        outcome = _afresh(
+            bucket, lanes, outcome, np.flatnonzero(np.isfinite(warm).all(axis=1)), size, settings
+        )
     if whole:
         outcome, volume = store.fetch((outcome, prepared.terms.volume))
         outcome = issue_whole(outcome, volume, _private(bucket, outcome, size))
     fees = free(count) if fees is None else fees
-    choice = _choice(lanes, prepared, outcome, fees, size, settings)
+    choice = _choice(lanes, prepared, outcome, fees, (size, small), settings)
     judged = prepared.own, prepared.terms, quo, outcome, choice, fees
     contract = in_batches(small, "conclude", judged, (tolerance,))
-    return Solved(bucket, *store.fetch((prepared.terms.volume, quo.unmet, contract)))
+    told = prepared.terms.volume, quo.unmet, outcome.price, prepared.terms.money, contract
+    volume, unmet, price, money, contract = store.fetch(told)
+    return Solved(bucket, volume, unmet, price * money[:, None], contract)
+
+
+def unknown(bucket: Bucket) -> Floats:
+    """No price is known of any contract of a bucket."""
+    return np.full((len(bucket.contract), bucket.shape.inbound * bucket.shape.weeks), np.nan)
+
+
+def _afresh(
+    bucket: Bucket, lanes: Lanes, outcome: Outcome, known: Index, size: int, settings: Settings
+) -> Outcome:
+    """Contracts that a known price has led astray begin again as if none were known."""
+    left = known[~store.fetch(outcome.certified(settings.tolerance))[known]]
+    if not len(left):
+        return outcome
+    some, tolerance = store.take(lanes, left), np.asarray(settings.tolerance)
+    args = some, unknown(bucket)[left]
+    prepared = in_batches(size, "prepare", args, (tolerance,), (settings.method, settings.units == "integer"))
+    again = consensus(some, prepared, size, settings, _nobody)
+    again = eqx.tree_at(lambda o: o.rounds, again, again.rounds + store.take(outcome.rounds, left))
+    whole: Outcome = store.put(store.mine(outcome), again, left, store.count(outcome))
+    return whole
 
 
 def status_quo(
@@ -172,14 +215,14 @@ def _choice(
     prepared: Prepared,
     efficient: Outcome,
     fees: Charges,
-    size: int,
+    sizes: tuple[int, int],
     settings: Settings,
 ) -> Outcome | None:
     """What suppliers like best on their schedules; the efficient plan where no fee moves it."""
     if not fees.distorts:
         return None
     moved = fees.distorted
-    choice = jax.tree.map(np.array, store.fetch(efficient))
+    (size, small), choice = sizes, jax.tree.map(np.array, store.fetch(efficient))
     if not len(moved):
         return choice
     method, tolerance = steps(fees.over is not None, settings.method), np.asarray(settings.tolerance)
@@ -202,7 +245,7 @@ def _choice(
             yield from (rows(batch, lane) for lane in range(len(chosen)))
 
         found = issue_whole(found, terms.volume, private)
-    back = in_batches(lanes_per_small_batch(len(moved)), "read", (of[1], found, order, terms), ())
+    back = in_batches(small, "read", (of[1], found, order, terms), ())
     return store.put(choice, store.fetch(back), moved, store.count(choice))
 
 

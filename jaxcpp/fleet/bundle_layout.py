@@ -41,7 +41,8 @@ def with_bundles(run: Run | None, fleet: Fleet, solved: list[BundleSolved]) -> R
     keys = ("week", "inbound_id", "product_id", "contract_id")
     units = _taken(units, np.lexsort(tuple(units[key] for key in keys)))
     worst = _worst_gap(solved) if run is None else max(_worst_gap(solved), worst_gap(run.contracts))
-    return Run(contracts=rows, plans=units, flows=None, worst_gap=worst)
+    prices = None if run is None else run.prices
+    return Run(contracts=rows, plans=units, flows=None, prices=prices, worst_gap=worst)
 
 
 def _worst_gap(solved: list[BundleSolved]) -> float:

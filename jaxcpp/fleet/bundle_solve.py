@@ -12,7 +12,7 @@ import numpy as np
 from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import feasible
 from jaxcpp.fleet import store
-from jaxcpp.fleet.batch import OnLanes, in_batches, lanes_per_batch
+from jaxcpp.fleet.batch import OnLanes, in_batches, lanes_per_batch, unknown
 from jaxcpp.fleet.bundle_pack import BundleBucket, OrderPacker, Piece, bundle_buckets
 from jaxcpp.fleet.bundle_steps import Agreed
 from jaxcpp.fleet.bundles import Bundles, Capacity
@@ -119,9 +119,8 @@ def _order(bucket: Bucket, packer: OrderPacker, settings: Settings, orders: Orde
     """The just-in-time orders of a bucket of products, into `orders`."""
     size = lanes_per_batch(bucket.shape, len(bucket.contract), settings)
     whole = settings.units == "integer"
-    prepared = store.fetch(
-        in_batches(size, "prepare", (bucket.lanes,), (np.asarray(settings.tolerance),), ("newton", whole))
-    )
+    args, tolerance = (bucket.lanes, unknown(bucket)), np.asarray(settings.tolerance)
+    prepared = store.fetch(in_batches(size, "prepare", args, (tolerance,), ("newton", whole)))
     volume, unit = prepared.terms.volume, prepared.terms.volume * prepared.terms.money
     product = packer.found.product[bucket.contract]
     plan = prepared.order.plan.reshape(len(product), bucket.shape.inbound, -1) * volume[:, None, None]

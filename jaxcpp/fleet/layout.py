@@ -46,6 +46,7 @@ def lay_out(fleet: Fleet, found: Contracts, packer: Packer, solved: list[Solved]
         contracts=_contract_columns(fleet, found, packer, contract, settings),
         plans=_by_contract(fleet, found, plans),
         flows=flow_columns(fleet, found, solved, settings) if settings.flows else None,
+        prices=_prices(fleet, found, solved),
     )
 
 
@@ -138,10 +139,30 @@ def _plan_rows(fleet: Fleet, part: Solved) -> dict[str, Any]:
     }
 
 
-def _by_contract(fleet: Fleet, found: Contracts, parts: list[dict[str, Any]]) -> Columns:
+def _prices(fleet: Fleet, found: Contracts, solved: list[Solved]) -> Columns:
+    """The consensus price of every contract, inbound node and week: where another night may begin."""
+    parts = []
+    for part in solved:
+        lane, node, week = np.nonzero(np.repeat(part.bucket.nodes[:, :, None] >= 0, fleet.weeks, axis=2))
+        price = part.price.reshape(len(part.bucket.contract), -1, fleet.weeks)[lane, node, week]
+        inbound = part.bucket.nodes[lane, node]
+        columns = part.bucket.contract[lane], inbound, week.astype(np.int32), price
+        parts.append(dict(zip(("contract", "inbound", "week", "price"), columns, strict=True)))
+    merged = _in_order(parts)
+    ids = {"contract_id": found.ids[merged["contract"]], "inbound_id": fleet.inbound_ids[merged["inbound"]]}
+    return {**ids, "week": merged["week"], "price": merged["price"]}
+
+
+def _in_order(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Rows of all buckets, by contract, inbound node and week."""
     merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.lexsort((merged["week"], merged["inbound"], merged["contract"]))
-    merged = rows(merged, order)
+    ordered: dict[str, Any] = rows(merged, order)
+    return ordered
+
+
+def _by_contract(fleet: Fleet, found: Contracts, parts: list[dict[str, Any]]) -> Columns:
+    merged = _in_order(parts)
     contract = merged["contract"]
     return {
         "contract_id": found.ids[contract],

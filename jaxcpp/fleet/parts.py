@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from jaxcpp.fleet.batch import OnLanes, Solved, lanes_per_batch, lanes_per_small_batch, rows, solve_bucket
+from jaxcpp.fleet.data import Floats
 from jaxcpp.fleet.fees import Charges, free
 from jaxcpp.fleet.pack import Bucket
 from jaxcpp.fleet.settings import Settings
@@ -31,23 +32,31 @@ def workers() -> int:
 
 
 def solve_in_parts(
-    bucket: Bucket, settings: Settings, on_lanes: OnLanes, fees: Charges | None = None
+    bucket: Bucket,
+    settings: Settings,
+    on_lanes: OnLanes,
+    fees: Charges | None = None,
+    warm: Floats | None = None,
 ) -> Solved:
     """Every contract of a bucket, as `solve_bucket`; parts of it side by side where that is faster."""
     count = len(bucket.contract)
     fees = free(count) if fees is None else fees
-    size = max(lanes_per_batch(bucket.shape, count, settings), lanes_per_small_batch(count))
+    shape = bucket.shape
+    size = max(lanes_per_batch(shape, count, settings), lanes_per_small_batch(shape, count))
     if jax.default_backend() != "cpu":
         size = min(size, ON_A_GPU)
     refills = settings.method != "newton" or not kernels.usable(bucket.lanes.demand)
     if refills or count <= size:
-        return solve_bucket(bucket, settings, on_lanes, fees)
+        return solve_bucket(bucket, settings, on_lanes, fees, warm)
     cuts = [slice(first, first + size) for first in range(0, count, size)]
+
+    def one(cut: slice) -> Solved:
+        known = None if warm is None else warm[cut]
+        return solve_bucket(_some(bucket, cut), settings, on_lanes, rows(fees, cut), known)
+
     with ThreadPoolExecutor(min(workers(), len(cuts))) as pool:
-        solved = list(
-            pool.map(lambda cut: solve_bucket(_some(bucket, cut), settings, on_lanes, rows(fees, cut)), cuts)
-        )
-    trees = [(part.volume, part.unmet, part.contract) for part in solved]
+        solved = list(pool.map(one, cuts))
+    trees = [(part.volume, part.unmet, part.price, part.contract) for part in solved]
     return Solved(bucket, *jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees))
 
 

@@ -89,14 +89,21 @@ def supplier(inbound: ArrayLike, capacity: ArrayLike, numbers: Any) -> Supplier:
     return Supplier(inbound, capacity, numbers[0], holding_cost=numbers[1])
 
 
-def prepare(method: str, whole: bool, lane: Lanes, tolerance: Money) -> Prepared:
-    """The just-in-time order, and the method's first state."""
+def prepare(method: str, whole: bool, lane: Lanes, price: Array, tolerance: Money) -> Prepared:
+    """The just-in-time order, and the method's first state: at `price` [currency / unit], if known."""
     retailer, vendor, terms = parties(lane)
     agent = retailer.agent(terms)
     order = quo.just_in_time(retailer, agent, terms, tolerance, whole)
     return Prepared(
-        terms, retailer.profit_at_no_cost(), order, METHODS[method].begin(agent, vendor.agent(terms))
+        terms, retailer.profit_at_no_cost(), order, opening(method, agent, vendor.agent(terms), terms, price)
     )
+
+
+def opening(method: str, buys: TransportAgent, ships: TransportAgent, terms: Terms, price: Array) -> Any:
+    """A method's first state: at the vendor's quote, or at `price` where no part of that is NaN."""
+    known = jnp.all(jnp.isfinite(price))
+    begin = jnp.where(known, price / terms.money, ships.quote())
+    return METHODS[method].begin(buys, ships, begin, known)
 
 
 def fill(
@@ -231,7 +238,7 @@ def conclude(
 
 
 STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
-    "prepare": (prepare, (0, None)),
+    "prepare": (prepare, (0, 0, None)),
     "fill": (fill, (0, 0, 0, 0, 0, None)),
     "in_part": (in_part, (0, 0, None)),
     "turn": (turn, (0, 0, None, None)),

@@ -23,13 +23,14 @@ class Rejected:
 class Run:
     """A solved fleet, in the units of its input, rows in the order of `contract_id`.
 
-    `contracts`, `plans` and `flows` hold exactly the columns that the file contract names;
-    `flows` is None unless it was asked for.
+    `contracts`, `plans`, `flows` and `prices` hold exactly the columns that the file contract names;
+    `flows` is None unless it was asked for, and `prices`, a start for another night, where none are known.
     """
 
     contracts: Columns
     plans: Columns
     flows: Columns | None
+    prices: Columns | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = ""
     worst_gap: float | None = None  # relative; None: to be read off the contracts

@@ -14,21 +14,29 @@ from jaxcpp.fleet.bundle_solve import check_bundles, solve_bundles
 from jaxcpp.fleet.bundles import bundles
 from jaxcpp.fleet.contracts import Contracts, contracts
 from jaxcpp.fleet.data import Fleet
-from jaxcpp.fleet.fees import charges, check_fees
+from jaxcpp.fleet.fees import Charges, charges, check_fees
 from jaxcpp.fleet.layout import lay_out
 from jaxcpp.fleet.pack import Bucket, Packer
 from jaxcpp.fleet.parts import solve_in_parts, workers
 from jaxcpp.fleet.programs import PROGRAMS
-from jaxcpp.fleet.results import Run
+from jaxcpp.fleet.results import Columns, Run
 from jaxcpp.fleet.settings import OnProgress, Progress, Settings
+from jaxcpp.fleet.warm import Prices
 from jaxcpp.fleet.whole import check_whole
 
 
-def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None = None) -> Run:
+def plan_fleet(
+    fleet: Fleet,
+    settings: Settings,
+    on_progress: OnProgress | None = None,
+    yesterday: Columns | None = None,
+) -> Run:
     """Find, certify and price a plan for every contract of a fleet.
 
     The answer depends on the fleet and the settings alone: not on the order of its rows, and not on
-    how many contracts are solved together.
+    how many contracts are solved together. `yesterday`, the prices of an earlier run, is where the search
+    begins for contracts that stand alone; it may change the rounds and what the tolerance leaves open. One
+    that leads astray is dropped.
 
     Raises:
         CoupledContractsError: something is asked for that is not done for contracts that are tied together.
@@ -48,7 +56,8 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
     rows = len(found) + sum(len(item.vendors) for item in tied.items)
     report = reporter(rows, on_progress)
     packed = time.perf_counter()
-    solved = solve_all(fleet, found, buckets, settings, report)
+    known = None if yesterday is None else Prices(fleet, found, yesterday)
+    solved = solve_all(fleet, found, buckets, settings, report, known)
     joint = solve_bundles(fleet, tied, settings, report, workers())
     waited = time.perf_counter() - packed - (PROGRAMS.running - running)
     run = with_bundles(lay_out(fleet, found, packer, solved, settings) if solved else None, fleet, joint)
@@ -59,14 +68,22 @@ def plan_fleet(fleet: Fleet, settings: Settings, on_progress: OnProgress | None 
 
 
 def solve_all(
-    fleet: Fleet, found: Contracts, buckets: list[Bucket], settings: Settings, report: OnLanes
+    fleet: Fleet,
+    found: Contracts,
+    buckets: list[Bucket],
+    settings: Settings,
+    report: OnLanes,
+    known: Prices | None = None,
 ) -> list[Solved]:
     """Every bucket with its fees, in order; compiling goes on beside solving."""
     fees = [charges(settings.fees, fleet, found, bucket.contract, bucket.nodes) for bucket in buckets]
+
+    def one(bucket: Bucket, fee: Charges) -> Solved:
+        warm = None if known is None else known.of(bucket)
+        return solve_in_parts(bucket, settings, report, fee, warm)
+
     with ThreadPoolExecutor(workers()) as pool:
-        return list(
-            pool.map(lambda bucket, fee: solve_in_parts(bucket, settings, report, fee), buckets, fees)
-        )
+        return list(pool.map(one, buckets, fees))
 
 
 def reporter(total: int, on_progress: OnProgress | None) -> OnLanes:

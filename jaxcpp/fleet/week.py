@@ -121,7 +121,7 @@ class Weeks:
         self.group, self.settings, self.weeks, self.fees = group, settings, weeks, fees
         count = len(group.contract)
         self.size = lanes_per_batch(group.shape, count, settings.solve)
-        self.small = lanes_per_small_batch(count)
+        self.small = lanes_per_small_batch(group.shape, count)
         usual = group.demand.sum(axis=(1, 2)) * group.shape.weeks / max(weeks, 1)
         self.least = NEGLIGIBLE * usual[:, None, None]  # units
         self.tolerance = np.asarray(settings.solve.tolerance)

@@ -6,7 +6,7 @@ from jaxcpp.tables.menus import read_plans, write_menu
 from jaxcpp.tables.problems import FleetError, Problem
 from jaxcpp.tables.read import check_fleet, read_fleet
 from jaxcpp.tables.rolls import ResumeError, begin_roll, finish_roll, read_week, whole_weeks, write_week
-from jaxcpp.tables.runs import RunFolderError, check_run_folder, read_run, write_run
+from jaxcpp.tables.runs import RunFolderError, check_run_folder, read_prices, read_run, write_run
 from jaxcpp.tables.summary import describe
 from jaxcpp.tables.write_fleet import write_fleet
 
@@ -22,6 +22,7 @@ __all__ = [
     "finish_roll",
     "read_fleet",
     "read_plans",
+    "read_prices",
     "read_run",
     "read_week",
     "whole_weeks",

@@ -50,7 +50,7 @@ def check_run_folder(folder: str | Path) -> None:
 
 
 def write_run(run: Run, rejected: Sequence[Rejected], folder: str | Path, *, info: Mapping[str, Any]) -> None:
-    """Writes `contracts`, `plans`, `flows` (if present) and `rejected` (if any) and `run.json`.
+    """Writes `contracts`, `plans`, `flows` and `prices` (if present), `rejected` (if any) and `run.json`.
 
     `info` goes into `run.json` and must hold `version`, `settings` (a mapping or a dataclass) and
     `fleet_fingerprint`. The run gives `device` and `seconds`, the counts by status, the rounds and
@@ -72,6 +72,7 @@ def write_run(run: Run, rejected: Sequence[Rejected], folder: str | Path, *, inf
         "contracts": run.contracts,
         "plans": run.plans,
         "flows": run.flows,
+        "prices": run.prices,
         "rejected": _rejected_columns(rejected),
     }
     tables = {name: table_of(RUN[name], given) for name, given in columns.items() if given is not None}
@@ -98,6 +99,23 @@ def read_run(folder: str | Path) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     facts = json.loads((folder / RUN_JSON).read_text(encoding="utf-8"))
     paths = {name: folder / f"{name}.parquet" for name in RUN}
     return {name: pq.read_table(path) for name, path in paths.items() if path.exists()}, facts
+
+
+def read_prices(folder: str | Path) -> Columns:
+    """The prices of an earlier run, as columns: where tonight's search may begin.
+
+    Raises `RunFolderError`, with a message for people, where there are none or they cannot be read.
+    """
+    path, spec = Path(folder) / "prices.parquet", RUN["prices"]
+    try:
+        table = pq.read_table(path, columns=list(spec.by_name)).cast(spec.arrow)
+    except FileNotFoundError:
+        raise RunFolderError(
+            f"{path} is not there; name the folder of an earlier run of stand-alone contracts"
+        ) from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise RunFolderError(f"{path} holds no prices of a run: {error}") from error
+    return {name: table.column(name).to_numpy(zero_copy_only=False) for name in spec.by_name}
 
 
 def _is_run_json(path: Path) -> bool:

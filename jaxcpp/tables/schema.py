@@ -274,6 +274,16 @@ _RUN = (
         ),
         optional=True,
     ),
+    TableSpec(
+        "prices",
+        (
+            *(_id("contract_id"), _id("inbound_id")),
+            Column("week", Kind.WEEK, "week"),
+            Column("price", Kind.NUMBER, "currency / unit"),
+        ),
+        key=("contract_id", "inbound_id", "week"),
+        optional=True,
+    ),
     TableSpec("rejected", (_id("product_id"), Column("reason", Kind.TEXT)), optional=True),
 )
 

@@ -38,7 +38,7 @@ def test_rows_in_another_order(solved, tmp_path):
     again = read(shuffled(solved.sample.tables(), 3), tmp_path / "fleet")
     assert again.fingerprint == solved.fleet.fingerprint
     second = files(plan_fleet(again, solved.settings), tmp_path / "second")
-    assert set(first) == {"contracts.parquet", "plans.parquet", "flows.parquet"}
+    assert set(first) == {"contracts.parquet", "plans.parquet", "flows.parquet", "prices.parquet"}
     assert first == second
 
 
