@@ -120,8 +120,8 @@ def parties(cases: Instances) -> tuple[Retailer, Supplier]:
         return Supplier(cost, capacity, 8.0)
 
     return (
-        jax.vmap(buys)(cases.unit_cost, cases.demand[:, :, 0]),
-        jax.vmap(ships)(cases.supplier_unit_cost, cases.capacity[:, :, 0]),
+        jax.vmap(buys)(jnp.asarray(cases.unit_cost), jnp.asarray(cases.demand[:, :, 0])),
+        jax.vmap(ships)(jnp.asarray(cases.supplier_unit_cost), jnp.asarray(cases.capacity[:, :, 0])),
     )
 
 

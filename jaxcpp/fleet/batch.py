@@ -108,10 +108,27 @@ def in_batches(
     return into
 
 
+@dataclass(frozen=True)
+class Agreed:
+    """A bucket's status quo and efficient plans, on which any fee may be charged."""
+
+    bucket: Bucket
+    lanes: Lanes
+    prepared: Prepared
+    quo: StatusQuo
+    outcome: Outcome
+
+
 def solve_bucket(
     bucket: Bucket, settings: Settings, on_lanes: OnLanes, fees: Charges | None = None
 ) -> Solved:
     """Every contract of a bucket, to its certificate or to the end of its rounds; no fees by default."""
+    fees = free(len(bucket.contract)) if fees is None else fees
+    return charge(agree(bucket, settings, on_lanes), settings, fees)
+
+
+def agree(bucket: Bucket, settings: Settings, on_lanes: OnLanes) -> Agreed:
+    """What no fee changes: just-in-time as ordered and filled, and the plan that is best for both."""
     count = len(bucket.contract)
     size, small = lanes_per_batch(bucket.shape, count, settings), lanes_per_small_batch(count)
     tolerance, whole = np.asarray(settings.tolerance), settings.units == "integer"
@@ -122,11 +139,18 @@ def solve_bucket(
     if whole:
         outcome, volume = store.fetch((outcome, prepared.terms.volume))
         outcome = issue_whole(outcome, volume, _private(bucket, outcome, size))
-    fees = free(count) if fees is None else fees
-    choice = _choice(lanes, prepared, outcome, fees, size, settings)
-    judged = prepared.own, prepared.terms, quo, outcome, choice, fees
-    contract = in_batches(small, "conclude", judged, (tolerance,))
-    return Solved(bucket, *store.fetch((prepared.terms.volume, quo.unmet, contract)))
+    return Agreed(bucket, lanes, prepared, quo, outcome)
+
+
+def charge(agreed: Agreed, settings: Settings, fees: Charges) -> Solved:
+    """The contracts under some fees: the suppliers' choices, prices and decisions."""
+    bucket, prepared = agreed.bucket, agreed.prepared
+    count = len(bucket.contract)
+    size, small = lanes_per_batch(bucket.shape, count, settings), lanes_per_small_batch(count)
+    choice = _choice(agreed.lanes, prepared, agreed.outcome, fees, size, settings)
+    judged = prepared.own, prepared.terms, agreed.quo, agreed.outcome, choice, fees
+    contract = in_batches(small, "conclude", judged, (np.asarray(settings.tolerance),))
+    return Solved(bucket, *store.fetch((prepared.terms.volume, agreed.quo.unmet, contract)))
 
 
 def status_quo(
