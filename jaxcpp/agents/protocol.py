@@ -86,12 +86,17 @@ class ValueAgent(Protocol):
 
 
 @runtime_checkable
-class Responder(PriceAgent, Protocol):
-    """What price Newton asks of an agent, whether it speaks for one contract or for a bundle of them."""
+class Respondent(Protocol):
+    """Answers a price with its smoothed best plan and its slope: all that a search of the price asks for."""
 
     def respond(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Response:
         """The smoothed best plan at a price, with value, slope and bound."""
         ...
+
+
+@runtime_checkable
+class Responder(Respondent, PriceAgent, Protocol):
+    """What price Newton asks of an agent, whether it speaks for one contract or for a bundle of them."""
 
     def propose(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Float[Array, " n"]:
         """A plan near the answer to a price that the agent can live with exactly [units]."""

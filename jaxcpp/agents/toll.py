@@ -35,7 +35,9 @@ class Toll(eqx.Module):
         """The plan with the least charge plus `price @ x`, smoothed."""
         kept = _either(self.baseline, price - self.under, epsilon)
         more = _either(self.most, price + self.over, epsilon)
-        value = kept.value + more.value + jnp.vdot(self.baseline, self.under)
+        # `kept.value` with what is charged for keeping nothing added: a high charge would swallow the rest.
+        least = price - epsilon * jax.nn.softplus((price - self.under) / epsilon)
+        value = jnp.vdot(self.baseline, least) + more.value
         return Response(
             value=value, bias=kept.bias + more.bias, bound=self.bound(price), plan=kept.used + more.used,
             slope=jnp.diag(kept.bend + more.bend), drift=kept.drift + more.drift, spend=jnp.zeros_like(value),

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from jaxcpp.agents.protocol import Confirmation, Response
 from jaxcpp.agents.toll import Toll
 from jaxcpp.agents.transport_agent import TransportAgent
-from jaxcpp.transport import path, proximal
+from jaxcpp.transport import implicit, path, proximal
 from jaxcpp.transport.side import Side, answer
 
 ACCURACY = 1e-9
@@ -58,29 +58,28 @@ class TolledAgent(eqx.Module):
         inner = self._between(price) if self.inner is None else self.inner
         return self.agent.bound(inner) + self.toll.bound(price - inner)
 
-    def _between(
-        self, price: Float[Array, " n"], epsilon: Float[Array, ""] | None = None
-    ) -> Float[Array, " n"]:
-        """The price at which agent and toll agree: exactly, or both smoothed by `epsilon`."""
+    def dual(self, price: Float[Array, " n"]) -> path.Evaluate:
+        """The smoothed dual of agent and toll together, in the price between them."""
 
-        def at(inner: Float[Array, " n"], smoothing: Float[Array, ""]) -> path.Evaluation:
-            own, toll = self.parts(inner, price, smoothing)
+        def at(inner: Float[Array, " n"], epsilon: Float[Array, ""]) -> path.Evaluation:
+            own, toll = self.parts(inner, price, epsilon)
             value = own.value + toll.value
-            bias, bound = own.bias + toll.bias, own.bound + toll.bound
             return path.Evaluation(
-                value=value,
-                bias=bias if epsilon is None else jnp.zeros_like(bias),
-                bound=bound if epsilon is None else value,
+                value=value, bias=own.bias + toll.bias, bound=own.bound + toll.bound,
                 gradient=own.plan - toll.plan, slope=own.slope + toll.slope, drift=own.drift - toll.drift,
                 spend=jnp.ones_like(value),
             )  # fmt: skip
 
-        begun = path.start(price)
+        return at
+
+    def _between(
+        self, price: Float[Array, " n"], epsilon: Float[Array, ""] | None = None
+    ) -> Float[Array, " n"]:
+        """The price at which agent and toll agree: exactly, or both smoothed by `epsilon`."""
         if epsilon is not None:
-            begun = path.start(price, epsilon)
-            begun = eqx.tree_at(lambda s: s.held, begun, jnp.ones_like(begun.held))
+            return path.reached(implicit.search(self.dual(price), price, epsilon))
         accuracy = jnp.asarray(ACCURACY, price.dtype)
-        return path.reached(path.follow(at, begun, accuracy, MAX_ROUNDS))
+        return path.reached(path.follow(self.dual(price), path.start(price), accuracy, MAX_ROUNDS))
 
     def quote(self) -> Float[Array, " n"]:
         """The agent's own; its toll has none."""

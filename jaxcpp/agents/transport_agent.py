@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from jaxcpp.agents.protocol import Confirmation, Response
 from jaxcpp.transport import living, proximal, rounding
-from jaxcpp.transport.side import Side, answer, bound, split
+from jaxcpp.transport.side import Side, answer, bound, split, with_costs_held
 
 TOLERANCE = 1e-9
 """Relative bracket of `value_and_gradient`."""
@@ -60,6 +60,10 @@ class TransportAgent(eqx.Module):
         """Private flows that ship `plan`, near those that answer `price`."""
         return rounding.settle(self.side, split(self.side, price, epsilon), plan)
 
+    def answered(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> rounding.Flows:
+        """Private flows of the smoothed answer to a price, as they are."""
+        return rounding.smoothed(self.side, price, epsilon)
+
     def confirm(
         self,
         plan: Float[Array, " n"],
@@ -73,6 +77,11 @@ class TransportAgent(eqx.Module):
         """
         near = price if memory is None else memory.price
         return self.account(self.flows(plan, near, epsilon), plan)
+
+    def with_costs_held(self) -> TransportAgent:
+        """The same agent, its units with derivatives and its costs and margins without."""
+        margins = jax.lax.stop_gradient((self.lost_margin, self.unit_margin))
+        return TransportAgent(with_costs_held(self.side), *margins, self.must_serve)
 
     def account(self, flows: rounding.Flows, plan: Float[Array, " n"]) -> Confirmation:
         """Cost and money spent of given flows."""

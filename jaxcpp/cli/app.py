@@ -19,6 +19,7 @@ from jaxcpp.cli.menu import menu
 from jaxcpp.cli.plan import plan
 from jaxcpp.cli.roll import roll
 from jaxcpp.cli.status import Status
+from jaxcpp.cli.sweep import sweep
 
 HELP = """Coordinate a fleet of retailer-supplier contracts: plans, payments and certified bounds.
 
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (plan, roll, menu, audit, check, example, info):
+for command in (plan, sweep, roll, menu, audit, check, example, info):
     app.command()(command)
 
 

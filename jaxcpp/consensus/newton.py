@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxcpp.agents.protocol import Agent, Responder
+from jaxcpp.agents.protocol import Agent, Respondent, Responder
 from jaxcpp.consensus.outcome import Outcome, settle
 from jaxcpp.transport import path
 
@@ -25,7 +25,7 @@ TURN = 8
 """Rounds between two certificates."""
 
 
-def evaluate(retailer: Responder, supplier: Responder) -> path.Evaluate:
+def evaluate(retailer: Respondent, supplier: Respondent) -> path.Evaluate:
     """The joint smoothed dual, from two answers."""
 
     def at(price: Float[Array, " n"], epsilon: Float[Array, ""]) -> path.Evaluation:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcpp.agents.protocol import Agent, Response
+from jaxcpp.agents.protocol import Agent, Respondent, Response
 from jaxcpp.consensus.newton import MAX_ROUNDS, TURN, finished, judged
 from jaxcpp.consensus.outcome import Outcome, settle
 from jaxcpp.transport import path
@@ -22,8 +22,8 @@ __all__ = ["MAX_ROUNDS", "TURN", "begin", "finished", "turn"]
 
 
 @runtime_checkable
-class Tolled(Protocol):
-    """An agent of two parts with a price of their own between them."""
+class Parted(Protocol):
+    """Two parts with a price of their own between them."""
 
     def parts(
         self, inner: Float[Array, " n"], price: Float[Array, " n"], epsilon: Float[Array, ""]
@@ -31,12 +31,17 @@ class Tolled(Protocol):
         """The agent's answer to `inner` and the toll's to the rest of `price`."""
         ...
 
+
+@runtime_checkable
+class Tolled(Parted, Protocol):
+    """Likewise, and one agent once the price between its parts is given."""
+
     def at(self, inner: Float[Array, " n"]) -> Any:
         """The same as one agent, with the price between its parts given."""
         ...
 
 
-def evaluate(retailer: Tolled, supplier: Agent[Any]) -> path.Evaluate:
+def evaluate(retailer: Parted, supplier: Respondent) -> path.Evaluate:
     """The joint smoothed dual in both prices, the retailer's first."""
 
     def at(prices: Float[Array, " two_n"], epsilon: Float[Array, ""]) -> path.Evaluation:

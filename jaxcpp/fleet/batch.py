@@ -115,6 +115,17 @@ def in_batches(
     return into
 
 
+@dataclass(frozen=True)
+class Agreed:
+    """A bucket's status quo and efficient plans, on which any fee may be charged."""
+
+    bucket: Bucket
+    lanes: Lanes
+    prepared: Prepared
+    quo: StatusQuo
+    outcome: Outcome
+
+
 def solve_bucket(
     bucket: Bucket,
     settings: Settings,
@@ -126,6 +137,12 @@ def solve_bucket(
 
     `warm` are prices to begin at (lane, public node) [currency / unit]; a lane with NaN begins as usual.
     """
+    fees = free(len(bucket.contract)) if fees is None else fees
+    return charge(agree(bucket, settings, on_lanes, warm), settings, fees)
+
+
+def agree(bucket: Bucket, settings: Settings, on_lanes: OnLanes, warm: Floats | None = None) -> Agreed:
+    """What no fee changes: just-in-time as ordered and filled, and the plan that is best for both."""
     count = len(bucket.contract)
     size = lanes_per_batch(bucket.shape, count, settings)
     small = lanes_per_small_batch(bucket.shape, count)
@@ -136,17 +153,24 @@ def solve_bucket(
     quo = status_quo(lanes, prepared, size, small, tolerance, whole)
     outcome = consensus(lanes, prepared, size, settings, on_lanes)
     if warm is not None:
-        outcome = _afresh(
-            bucket, lanes, outcome, np.flatnonzero(np.isfinite(warm).all(axis=1)), size, settings
-        )
+        known = np.flatnonzero(np.isfinite(warm).all(axis=1))
+        outcome = _afresh(bucket, lanes, outcome, known, size, settings)
     if whole:
         outcome, volume = store.fetch((outcome, prepared.terms.volume))
         outcome = issue_whole(outcome, volume, _private(bucket, outcome, size))
-    fees = free(count) if fees is None else fees
-    choice = _choice(lanes, prepared, outcome, fees, (size, small), settings)
-    judged = prepared.own, prepared.terms, quo, outcome, choice, fees
-    contract = in_batches(small, "conclude", judged, (tolerance,))
-    told = prepared.terms.volume, quo.unmet, outcome.price, prepared.terms.money, contract
+    return Agreed(bucket, lanes, prepared, quo, outcome)
+
+
+def charge(agreed: Agreed, settings: Settings, fees: Charges) -> Solved:
+    """The contracts under some fees: the suppliers' choices, prices and decisions."""
+    bucket, prepared, outcome = agreed.bucket, agreed.prepared, agreed.outcome
+    count = len(bucket.contract)
+    size = lanes_per_batch(bucket.shape, count, settings)
+    small = lanes_per_small_batch(bucket.shape, count)
+    choice = _choice(agreed.lanes, prepared, outcome, fees, (size, small), settings)
+    judged = prepared.own, prepared.terms, agreed.quo, outcome, choice, fees
+    contract = in_batches(small, "conclude", judged, (np.asarray(settings.tolerance),))
+    told = prepared.terms.volume, agreed.quo.unmet, outcome.price, prepared.terms.money, contract
     volume, unmet, price, money, contract = store.fetch(told)
     return Solved(bucket, volume, unmet, price * money[:, None], contract)
 

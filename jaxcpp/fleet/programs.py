@@ -35,7 +35,9 @@ from jaxcpp.mechanism import choice as chosen
 from jaxcpp.mechanism import several
 from jaxcpp.mechanism import status_quo as quo
 from jaxcpp.mechanism.contract import Contract, offer
+from jaxcpp.mechanism.coordinate import exact
 from jaxcpp.mechanism.fees import Schedule
+from jaxcpp.mechanism.smooth import smooth
 from jaxcpp.mechanism.terms import frame
 from jaxcpp.transport import kernels, living
 from jaxcpp.transport.rounding import Flows
@@ -235,6 +237,16 @@ def conclude(
 ) -> Contract:  # fmt: skip
     """The offer and the supplier's decision."""
     return offer(own, terms, status, efficient, schedule(fees), tolerance, choice)
+
+
+def smoothed(lane: Lanes, fees: Charges, smoothing: Money) -> Contract:
+    """The contract of smoothed parties, a function that may be differentiated: see `mechanism.smooth`."""
+    return smooth(*parties(lane), schedule(fees), smoothing)
+
+
+def as_they_are(lane: Lanes, fees: Charges, tolerance: Money) -> Contract:
+    """The contract of one lane as one function that may be differentiated: see `mechanism.derivative`."""
+    return exact(*parties(lane), schedule(fees), tolerance)
 
 
 STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {

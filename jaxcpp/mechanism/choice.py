@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -52,7 +51,7 @@ def pose(
     weight = schedule.weight()
     scale = 0.5 * (1.0 + weight)
     buys, ships = _times(retailer, weight / scale), _times(supplier, 1.0 / scale)
-    toll = _toll(schedule, retailer, order, terms, scale)
+    toll = toll_of(schedule, retailer, order, terms, scale)
     return Posed(buys if toll is None else TolledAgent(buys, toll), ships, scale)
 
 
@@ -105,16 +104,10 @@ def choose(
     method: Method = "newton",
     max_rounds: int | None = None,
 ) -> Outcome:
-    """The supplier's best plan on a schedule, as agents with the true costs see it.
-
-    Almost everywhere the choice stays the same when a fee changes a little, so no derivative goes
-    through it: that of the price is the one of its schedule.
-    """
-    held = jax.lax.stop_gradient(schedule)
-    posed = pose(held, retailer, supplier, order, terms)
-    name: Any = steps(held.over is not None, method)
-    found = solve(posed.retailer, posed.supplier, tolerance, name, max_rounds)
-    return read(held, found, order, terms)
+    """The supplier's best plan on a schedule, as agents with the true costs see it: to be `read`."""
+    posed = pose(schedule, retailer, supplier, order, terms)
+    name: Any = steps(schedule.over is not None, method)
+    return solve(posed.retailer, posed.supplier, tolerance, name, max_rounds)
 
 
 def _times(agent: TransportAgent, factor: Float[Array, ""]) -> TransportAgent:
@@ -131,13 +124,14 @@ def _times(agent: TransportAgent, factor: Float[Array, ""]) -> TransportAgent:
     )
 
 
-def _toll(
+def toll_of(
     schedule: Schedule,
     retailer: TransportAgent,
     order: Float[Array, " n"],
     terms: Terms,
     scale: Float[Array, ""],
 ) -> Toll | None:
+    """What a schedule charges on deviations from `order`, as an agent; None where it charges none."""
     if schedule.over is None or schedule.under is None:
         return None
     unit = terms.money * scale

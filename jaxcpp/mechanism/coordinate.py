@@ -7,6 +7,7 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -14,11 +15,14 @@ from jaxcpp.agents.retailer import Retailer
 from jaxcpp.agents.supplier import Supplier
 from jaxcpp.agents.terms import Terms
 from jaxcpp.consensus.solve import solve
-from jaxcpp.mechanism.choice import choose
+from jaxcpp.mechanism.choice import choose, read
 from jaxcpp.mechanism.contract import Contract, offer
-from jaxcpp.mechanism.fees import AdditiveFee, Fee
+from jaxcpp.mechanism.derivative import of_best, of_choice
+from jaxcpp.mechanism.fees import AdditiveFee, Fee, Schedule
+from jaxcpp.mechanism.smooth import smooth
 from jaxcpp.mechanism.status_quo import StatusQuo, filling, in_full, in_part, just_in_time
 from jaxcpp.mechanism.terms import frame, money
+from jaxcpp.transport.implicit import still
 
 
 def coordinate(
@@ -29,6 +33,7 @@ def coordinate(
     tolerance: ArrayLike | None = None,
     method: Literal["newton", "admm"] = "newton",
     max_rounds: int | None = None,
+    smoothing: ArrayLike | None = None,
 ) -> Contract:
     """Find the plan that is best for both parties, or on a fee's price schedule, and price it.
 
@@ -45,10 +50,13 @@ def coordinate(
             float64 and 1e-3 in float32.
         method: `newton` (prices, with the agents' slopes) or `admm` (the paper's protocol).
         max_rounds: of the coordinator; the method's own limit by default.
+        smoothing: above 0, in currency / unit: the contract of parties whose choices are smoothed that
+            much, differentiable everywhere (`mechanism.smooth`); by default none. Derivatives with
+            respect to every number of both parties and of the fee go through either.
 
     Raises:
         ValueError: the two parties do not speak of the same inbound nodes and weeks, or a fee speaks of
-            others.
+            others; `smoothing` is not above 0, or is asked for together with ADMM or a limit of rounds.
 
     Source: arXiv:2605.16695 Definition 1, sections 3.1 and 4.
     """
@@ -56,7 +64,13 @@ def coordinate(
     dtype = retailer.demand.dtype
     reach = (1e-6 if dtype == jnp.float64 else 1e-3) if tolerance is None else tolerance
     charged: Fee = AdditiveFee() if fee is None else fee
-    return _compiled(retailer, supplier, charged, jnp.asarray(reach, dtype), method, max_rounds)
+    if smoothing is not None:
+        if method != "newton" or max_rounds is not None:
+            raise ValueError("coordinate: with `smoothing`, leave `method` and `max_rounds` as they are")
+        if not isinstance(smoothing, jax.core.Tracer) and not np.all(np.asarray(smoothing) > 0.0):
+            raise ValueError(f"coordinate: smoothing must be above 0 [currency / unit]; got {smoothing}")
+        smoothing = jnp.asarray(smoothing, dtype)
+    return _compiled(retailer, supplier, charged, jnp.asarray(reach, dtype), smoothing, method, max_rounds)
 
 
 def _coordinate(
@@ -64,17 +78,44 @@ def _coordinate(
     supplier: Supplier,
     fee: Fee,
     target: Float[Array, ""],
+    smoothing: Float[Array, ""] | None,
     method: Literal["newton", "admm"],
     max_rounds: int | None,
 ) -> Contract:
     terms = frame(retailer, supplier, money(retailer, supplier))
+    schedule = fee.schedule(retailer.unit_cost.shape[0], retailer.weeks)
+    if smoothing is None:
+        contract = exact(retailer, supplier, terms, schedule, target, method, max_rounds)
+    else:
+        contract = smooth(retailer, supplier, terms, schedule, smoothing)
+    return _shaped(contract, retailer)
+
+
+def exact(
+    retailer: Retailer,
+    supplier: Supplier,
+    terms: Terms,
+    schedule: Schedule,
+    target: Float[Array, ""],
+    method: Literal["newton", "admm"] = "newton",
+    max_rounds: int | None = None,
+) -> Contract:
+    """The contract of two parties as they are, its plans as flat vectors; `target` as `tolerance`."""
     quo = status_quo(retailer, supplier, terms, target)
-    buys, ships = retailer.agent(terms), supplier.agent(terms)
-    efficient = solve(buys, ships, target, method, max_rounds)
-    schedule, choice = fee.schedule(buys.side.cost.shape[0] // retailer.weeks, retailer.weeks), None
+    buys, ships = parties = retailer.agent(terms), supplier.agent(terms)
+    # Searches see no derivatives: those of what they find are attached afterwards.
+    efficient = of_best(solve(still(buys), still(ships), target, method, max_rounds), buys, ships)
+    choice = None
     if schedule.distorts:
-        choice = choose(schedule, buys, ships, quo.order.plan, terms, target, method, max_rounds)
-    contract = offer(retailer.profit_at_no_cost(), terms, quo, efficient, schedule, target, choice)
+        order = quo.order.plan
+        held, known, fixed = still((schedule, order, terms))
+        found = choose(held, still(buys), still(ships), known, fixed, target, method, max_rounds)
+        choice = of_choice(read(held, found, known, fixed), found, schedule, parties, order, terms)
+    return offer(retailer.profit_at_no_cost(), terms, quo, efficient, schedule, target, choice)
+
+
+def _shaped(contract: Contract, retailer: Retailer) -> Contract:
+    """Plans as the retailer's demand is given: by inbound node, or by inbound node and week."""
     shape = (-1, retailer.weeks) if retailer.weekly else (-1,)
     plans = contract.plan, contract.jit, contract.issued, contract.order
     return eqx.tree_at(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -46,6 +47,8 @@ def frame(retailer: Retailer, supplier: Supplier, scale: Float[Array, ""]) -> Te
         + finite(retailer.leftover_cost)
         + jnp.abs(supplier.margin)
     )
+    # What a contract is scaled by reaches no answer, so no derivative goes through it.
+    volume, scale, dearest = jax.lax.stop_gradient((volume, scale, dearest))
     return Terms(
         open=jnp.repeat(reached & useful, retailer.weeks),
         volume=jnp.where(volume > 0.0, volume, 1.0),

@@ -8,6 +8,7 @@ from jaxcpp.tables.read import check_fleet, read_fleet
 from jaxcpp.tables.rolls import ResumeError, begin_roll, finish_roll, read_week, whole_weeks, write_week
 from jaxcpp.tables.runs import RunFolderError, check_run_folder, read_prices, read_run, write_run
 from jaxcpp.tables.summary import describe
+from jaxcpp.tables.sweeps import write_sweep
 from jaxcpp.tables.write_fleet import write_fleet
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "write_fleet",
     "write_menu",
     "write_run",
+    "write_sweep",
     "write_week",
 ]

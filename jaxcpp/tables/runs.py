@@ -86,7 +86,12 @@ def write_run(run: Run, rejected: Sequence[Rejected], folder: str | Path, *, inf
             path.unlink(missing_ok=True)
     facts = _facts(run, info)
     _time(facts, started)
-    text = json.dumps(_plain(facts), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    write_facts(facts, folder)
+
+
+def write_facts(facts: Mapping[str, Any], folder: Path) -> None:
+    """Writes `run.json`, which a folder with a whole run has."""
+    text = json.dumps(plain(facts), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     write_text(text, folder / RUN_JSON)
 
 
@@ -178,12 +183,12 @@ def _time(facts: dict[str, Any], started: float) -> None:
     seconds.setdefault("total", sum(seconds.values()) if job is None else now - job)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The value as JSON knows it: numpy scalars as numbers, NaN and inf as null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -290,6 +290,21 @@ _RUN = (
 RUN: Final[Mapping[str, TableSpec]] = {spec.name: spec for spec in _RUN}
 """The tables of a run by name, in the order in which they are written."""
 
+SWEEP: Final = TableSpec(
+    "sweep",
+    (
+        Column("fee_value", Kind.NUMBER, "currency or share"),
+        _id("vendor_id"),
+        *(
+            Column(name, Kind.COUNT, "contracts")
+            for name in ("contracts", "offered", "accepted", "not_certified")
+        ),
+        *_money("price", "paid", "cbt_paid", "fees_paid", "gain", "supplier_surplus", "efficiency_lost"),
+    ),
+    key=("fee_value", "vendor_id"),
+)
+"""A fleet under every fee of a grid, by vendor."""
+
 _MENU = (
     TableSpec(
         "menu",

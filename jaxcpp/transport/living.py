@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcpp.transport import kernels, path, rounding, sinkhorn
-from jaxcpp.transport.side import Side, answer, bound, split
+from jaxcpp.transport import implicit, kernels, path, rounding, sinkhorn
+from jaxcpp.transport.side import Side, answer, bound, split, with_costs_held
 
 MAX_ROUNDS = 150
 MISSED = 1e-9
@@ -104,9 +104,25 @@ def follow(
     """As `cheapest`; where `skip`, no more than a first guess, at no cost.
 
     A path whose bracket comes out too wide goes on at a tighter target, and one that is lost begins once
-    more from a smoothing as large as its costs: what must be served and cannot be is priced far off.
+    more from a smoothing as large as its costs: what must be served and cannot be is priced far off. Flows
+    move with units by the implicit function theorem, and with costs not at all: so do cheapest flows, but
+    where two are as cheap.
     """
+    held, fixed = implicit.still((side, plan))
+    found, epsilon = _search(held, fixed, tolerance, skip)
     whole, side = side, closed_where_idle(side, plan)
+    flows, lower, upper = implicit.attached(
+        _moves, (found.flows, found.lower, found.upper), (side, plan), (found.flows, found.price, epsilon)
+    )
+    bracket = eqx.tree_at(lambda b: (b.flows, b.lower, b.upper), found, (flows, lower, upper))
+    return eqx.tree_at(lambda b: b.price, bracket, _priced_where_idle(whole, side, bracket.price))
+
+
+def _search(
+    side: Side, plan: Float[Array, " n"], tolerance: Float[Array, ""], skip: Bool[Array, ""]
+) -> tuple[Bracket, Float[Array, ""]]:
+    """The bracket, and the smoothing its path has ended at."""
+    side = closed_where_idle(side, plan)
     begun = eqx.tree_at(lambda s: s.done, begin(side, plan), skip)
     missed = max(MISSED, 32.0 * float(jnp.finfo(plan.dtype).eps))
 
@@ -136,8 +152,20 @@ def follow(
     shapes = jax.eval_shape(lambda state: conclude(side, plan, state), begun)
     empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     no, unknown = jnp.zeros((), bool), jnp.asarray(jnp.inf, plan.dtype)
-    bracket = jax.lax.while_loop(going, prove, _Search(begun, empty, unknown, no, no)).bracket
-    return eqx.tree_at(lambda b: b.price, bracket, _priced_where_idle(whole, side, bracket.price))
+    ended = jax.lax.while_loop(going, prove, _Search(begun, empty, unknown, no, no))
+    return ended.bracket, ended.state.epsilon
+
+
+def _moves(
+    params: tuple[Side, Float[Array, " n"]],
+    held: tuple[rounding.Flows, Float[Array, " n"], Float[Array, ""]],
+) -> tuple[rounding.Flows, Float[Array, ""], Float[Array, ""]]:
+    """What has the derivatives of the cheapest flows for a plan, and of what they cost."""
+    (side, plan), (cheapest_flows, price, epsilon) = params, held
+    fixed = with_costs_held(side)
+    flows = rounding.smoothed(fixed, implicit.optimum(evaluate, (fixed, plan), price, epsilon), epsilon)
+    cost = rounding.cost_of(side, cheapest_flows) + rounding.cost_of(fixed, flows)
+    return flows, cost, cost
 
 
 def _priced_where_idle(whole: Side, closed: Side, price: Float[Array, " n"]) -> Float[Array, " n"]:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcpp.transport.side import Side, Split
+from jaxcpp.transport.side import Side, Split, split
 
 DUST = 1e-7  # a share below this is smoothing, not shipping
 STAGES, PASSES = 5, 3
@@ -26,6 +26,13 @@ class Flows(eqx.Module):
     outside: Float[Array, " m"]
     used: Float[Array, " n"]  # stock used at the public node
     short: Float[Array, " n"]  # of the plan, what the side cannot ship
+
+
+def smoothed(side: Side, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Flows:
+    """Flows that answer a price at a smoothing, as they are: they ship that answer's own plan."""
+    part = split(side, price, epsilon)
+    used = side.stock * jax.nn.sigmoid(price / epsilon)
+    return Flows(part.lane * side.mass[None, :], part.away * side.mass, used, jnp.zeros_like(price))
 
 
 def pruned(part: Split) -> tuple[Float[Array, "n m"], Float[Array, " m"]]:

@@ -40,6 +40,12 @@ class Side(eqx.Module):
     stock: Float[Array, " n"]  # units at the public node that cost nothing and need not be used
 
 
+def with_costs_held(side: Side) -> Side:
+    """The same side, its units with derivatives and its costs without."""
+    held = jax.lax.stop_gradient((side.cost, side.outside))
+    return eqx.tree_at(lambda s: (s.cost, s.outside), side, held)
+
+
 class Answer(eqx.Module):
     """What a side answers to a price: `max_x u(x) - price @ x`, smoothed by `epsilon`.
 
@@ -105,14 +111,15 @@ def answer(side: Side, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> 
     chance = jax.nn.sigmoid(pull)
     softened = jax.nn.softplus(pull)
     bend = side.stock * chance * (1.0 - chance) * per_epsilon
+    some = side.mass > 0.0  # a root has no derivative at nought
+    root = jnp.where(some, jnp.sqrt(jnp.where(some, side.mass, 1.0)), 0.0) / total
     return Answer(
         value=jnp.sum(side.mass * (best - epsilon * log_total)) - epsilon * jnp.sum(side.stock * softened),
         bias=epsilon * jnp.sum(side.mass * (log_total - mean))
         + epsilon * jnp.sum(side.stock * (softened - pull * chance)),
         bound=jnp.sum(side.mass * best) - jnp.sum(side.stock * jnp.maximum(price, 0.0)),
         plan=shipped - side.stock * chance,
-        slope=_laplacian(weight * (jnp.sqrt(side.mass) / total)[None, :], escaping) * per_epsilon
-        + jnp.diag(bend),
+        slope=_laplacian(weight * root[None, :], escaping) * per_epsilon + jnp.diag(bend),
         escape=escaping * per_epsilon + bend,
         drift=(spread - weighted @ per) * per_epsilon + bend * pull,
         unserved=side.mass * away / total,
