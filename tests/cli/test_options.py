@@ -22,9 +22,11 @@ def settings(run, monkeypatch):
     """The settings that the words after `plan FLEET RUN` come to, with nothing read or solved."""
     seen: dict[str, Any] = {}
 
-    def note(*folders_and_settings: Any, skip_bad: bool, device: str | None) -> tuple:
+    def note(
+        *folders_and_settings: Any, skip_bad: bool, device: str | None, warm_start: Path | None
+    ) -> tuple:
         settings: Settings = folders_and_settings[-1]
-        seen.update(dataclasses.asdict(settings), skip_bad=skip_bad, device=device)
+        seen.update(dataclasses.asdict(settings), skip_bad=skip_bad, device=device, warm_start=warm_start)
         return None, [], ""
 
     monkeypatch.setattr(command, "_plan", note)
