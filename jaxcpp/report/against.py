@@ -16,8 +16,8 @@ _PLACE = ("contract_id", "product_id", "inbound_id")
 def against(run: Loaded, before: Loaded) -> dict[str, Any]:
     """Statuses then and now, the contracts that changed most, and by how many units plans moved.
 
-    Contracts are the same where their ids are. Weeks are matched by date where both runs have one,
-    else by number.
+    Contracts are the same where their ids and products are. Weeks are matched by date where both runs
+    have one, else by number.
 
     Raises:
         ReportError: the runs are in different currencies.
@@ -27,21 +27,27 @@ def against(run: Loaded, before: Loaded) -> dict[str, Any]:
             f"the runs are in {run.currency} and {before.currency}: money cannot be compared; "
             f"name a run in {run.currency}"
         )
-    ids, old_ids = (np.asarray(one.contracts["contract_id"], dtype=str) for one in (run, before))
-    same, now, then = np.intersect1d(ids, old_ids, return_indices=True)
+    keys, old_keys = _keys(run), _keys(before)
+    same, now, then = np.intersect1d(keys, old_keys, return_indices=True)
     return {
         "version": before.facts["version"],
         "first_week": str(before.facts.get("first_week") or ""),
         "same_fleet": run.facts["fleet_fingerprint"] == before.facts["fleet_fingerprint"],
         "same_settings": run.facts["settings"] == before.facts["settings"],
         "in_both": len(same),
-        "only_now": len(ids) - len(same),
-        "only_then": len(old_ids) - len(same),
+        "only_now": len(keys) - len(same),
+        "only_then": len(old_keys) - len(same),
         "totals": _totals(run, before),
         "statuses": _statuses(run, before, now, then),
         "changed_most": _changed_most(run, before, now, then),
-        "plans": _plans(run, before, same),
+        "plans": _plans(run, before, np.asarray(run.contracts["contract_id"], dtype=str)[now]),
     }
+
+
+def _keys(run: Loaded) -> np.ndarray:
+    """Contract ids with their products: what has other products is another contract."""
+    pairs = zip(run.contracts["contract_id"], run.contracts["product_ids"], strict=True)
+    return np.asarray(["\0".join((contract, *products)) for contract, products in pairs], dtype=str)
 
 
 def _gain(run: Loaded) -> Floats:

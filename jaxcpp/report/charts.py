@@ -12,25 +12,25 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from jaxcpp.report.movement import MOST_NODES
 from jaxcpp.report.numbers import asked, money, whole_units
-from jaxcpp.report.svg import SETTINGS, svg_of
+from jaxcpp.report.svg import SETTINGS, TEXT, svg_of
 
 ACCENT: Final = "#0b5c6b"
 INK: Final = "#1f1f1f"
 GREY: Final = "#6b6b6b"
 PALE: Final = "#b4b4b4"
-WIDTH: Final = 440.0
+WIDTH: Final = 420.0
 """Of a picture [px]: on a phone it shrinks by a fifth, and its text can still be read."""
 
 
 def _axes(
-    height: float, *, left: float, right: float = 14.0, bottom: float = 42.0, top: float = 12.0
+    height: float, *, left: float, right: float = 14.0, bottom: float = 46.0, top: float = 12.0
 ) -> Axes:
     """Axes in a figure of its own, margins in px: no layout that depends on a machine's fonts."""
     figure = Figure(figsize=(WIDTH / 72.0, height / 72.0))
     axes = figure.add_axes(
         (left / WIDTH, bottom / height, (WIDTH - left - right) / WIDTH, (height - bottom - top) / height)
     )
-    axes.tick_params(colors=INK, labelcolor=INK, length=3, labelsize=12)
+    axes.tick_params(colors=INK, labelcolor=INK, length=3, labelsize=TEXT)
     for spine in axes.spines.values():
         spine.set_color(GREY)
     axes.set_axisbelow(True)
@@ -72,7 +72,7 @@ def nodes(movement: dict[str, Any]) -> str:
         by_change = sorted(rows, key=lambda row: -abs(row["plan_units"] - row["jit_units"]))[:MOST_NODES]
         rows = [row for row in rows if row in by_change]
     labels = [_short(row["inbound_id"], 16) for row in rows]
-    left = 20.0 + 6.6 * max(map(len, labels))
+    left = 20.0 + 7.2 * max(map(len, labels))
     axes = _axes(66.0 + 27.0 * len(rows), left=left, right=92.0, top=28.0)
     most = max(max(row["jit_units"], row["plan_units"]) for row in rows) or 1.0
     at_right = (WIDTH - left - 4.0) / (WIDTH - left - 92.0)
@@ -83,7 +83,7 @@ def nodes(movement: dict[str, Any]) -> str:
         axes.plot([after], [at], "o", markersize=7, color=ACCENT, zorder=4)
         axes.text(
             at_right, at, whole_units(after - before, sign=True), transform=axes.get_yaxis_transform(),
-            ha="right", va="center", color=INK, fontsize=12,
+            ha="right", va="center", color=INK, fontsize=TEXT,
         )  # fmt: skip
     axes.set_yticks(range(len(rows)), labels)
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -110,20 +110,22 @@ def _key(axes: Axes, left: float) -> None:
     height = axes.figure.get_figheight() * 72.0  # type: ignore[union-attr]
     y = height - 12.0
     figure = axes.figure
-    for x, label, filled in ((left, "just in time", False), (left + 104.0, "planned", True)):
-        figure.text((x + 12.0) / WIDTH, y / height, label, va="center", color=INK, fontsize=12)
+    for x, label, filled in ((left, "just in time", False), (left + 110.0, "planned", True)):
+        figure.text((x + 12.0) / WIDTH, y / height, label, va="center", color=INK, fontsize=TEXT)
         marker = Axes.plot(
             axes, [x / WIDTH], [y / height], "o", markersize=7, transform=figure.transFigure, clip_on=False,
             markerfacecolor=ACCENT if filled else "white", markeredgecolor=ACCENT if filled else GREY,
         )  # fmt: skip
         assert marker
-    figure.text((WIDTH - 4.0) / WIDTH, y / height, "change", va="center", ha="right", color=INK, fontsize=12)
+    figure.text(
+        (WIDTH - 4.0) / WIDTH, y / height, "change", va="center", ha="right", color=INK, fontsize=TEXT
+    )
 
 
 def weeks(movement: dict[str, Any]) -> str:
     """Units by week of arrival: just in time, and as carried out."""
     rows = movement["weeks"]
-    axes = _axes(250.0, left=62.0, top=28.0)
+    axes = _axes(250.0, left=68.0, top=28.0)
     at = list(range(len(rows)))
     axes.bar([x - 0.19 for x in at], [row["jit_units"] for row in rows], 0.36, color=PALE)
     axes.bar([x + 0.19 for x in at], [row["plan_units"] for row in rows], 0.36, color=ACCENT)
@@ -135,8 +137,8 @@ def weeks(movement: dict[str, Any]) -> str:
     axes.yaxis.set_major_formatter(FuncFormatter(_thousands))
     axes.set_xlabel("week of arrival", color=INK)
     figure = axes.figure
-    for x, label, colour in ((62.0, "just in time", PALE), (166.0, "planned", ACCENT)):
-        figure.text((x + 14.0) / WIDTH, 238.0 / 250.0, label, va="center", color=INK, fontsize=12)
+    for x, label, colour in ((68.0, "just in time", PALE), (178.0, "planned", ACCENT)):
+        figure.text((x + 14.0) / WIDTH, 238.0 / 250.0, label, va="center", color=INK, fontsize=TEXT)
         Axes.plot(
             axes, [(x + 4.0) / WIDTH], [238.0 / 250.0], "s", markersize=9, color=colour,
             transform=figure.transFigure, clip_on=False,
@@ -152,7 +154,7 @@ def weeks(movement: dict[str, Any]) -> str:
 def gaps(found: dict[str, Any]) -> str:
     """How many plans are how close to the best, by tenths of the tolerance."""
     *within, beyond = (row["count"] for row in found["classes"])
-    axes = _axes(230.0, left=62.0)
+    axes = _axes(230.0, left=68.0)
     axes.bar([at + 0.5 for at in range(len(within))], within, 0.9, color=ACCENT)
     ticks = [(0, "0"), (5, "50%"), (10, "100%")]
     if beyond:
@@ -174,7 +176,7 @@ def gaps(found: dict[str, Any]) -> str:
 def searches(rounds: dict[str, Any]) -> str:
     """How many contracts took how many rounds."""
     rows, width = rounds["classes"], rounds["width"]
-    axes = _axes(230.0, left=62.0)
+    axes = _axes(230.0, left=68.0)
     axes.bar(
         [row["from"] + width / 2.0 for row in rows], [row["count"] for row in rows], width * 0.9, color=ACCENT
     )
@@ -221,7 +223,7 @@ def roll_charts(document: dict[str, Any]) -> dict[str, str]:
                 axes, [x / WIDTH, (x + 18.0) / WIDTH], [276.0 / 290.0] * 2, line, color=colour, linewidth=2.0,
                 transform=axes.figure.transFigure, clip_on=False,
             )  # fmt: skip
-            axes.figure.text((x + 23.0) / WIDTH, 276.0 / 290.0, label, va="center", color=INK, fontsize=12)
+            axes.figure.text((x + 23.0) / WIDTH, 276.0 / 290.0, label, va="center", color=INK, fontsize=TEXT)
         last = rows[-1]
         alt = "Gain so far by week. After the last week: " + "; ".join(
             f"{label} {money(last[name], document['currency'])}" for name, label, *_ in series

@@ -18,9 +18,11 @@ SVG: Final = "http://www.w3.org/2000/svg"
 _LINK: Final = "{http://www.w3.org/1999/xlink}href"
 _DROPPED: Final = {f"{{{SVG}}}metadata", f"{{{SVG}}}style"}
 _UNSET: Final = {"font-family", "font", "font-weight", "font-style"}
+TEXT: Final = 13.0
+"""Size of text [px]."""
 SETTINGS: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
-    "font.size": 12.0,
+    "font.size": TEXT,
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,

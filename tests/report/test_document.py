@@ -121,6 +121,7 @@ def test_against_an_earlier_run(tmp_path):
         contract("acme:bolt", "no_gain", gain=0.0),
         contract("acme:nut", "no_gain", gain=0.0),
         contract("gone:cam", "accepted"),
+        contract("best:cog", "accepted", product_ids=["cog", "cam"]),  # of other products now
     ]
     plans = [
         # The earlier run started a week before: its week 1 is this run's week 0.
@@ -131,7 +132,7 @@ def test_against_an_earlier_run(tmp_path):
     ]
     before = write(tmp_path / "before", then, plans, first_week="2024-02-19")
     found = figures(every(tmp_path / "run"), before=before)["against"]
-    assert (found["in_both"], found["only_now"], found["only_then"]) == (2, 3, 1)
+    assert (found["in_both"], found["only_now"], found["only_then"]) == (2, 3, 2)
     assert found["statuses"] == [{"then": "no_gain", "now": "accepted", "count": 1}]
     assert [row["contract_id"] for row in found["changed_most"]] == ["acme:bolt"]
     assert (found["changed_most"][0]["gain_then"], found["changed_most"][0]["gain_now"]) == (0.0, 120.0)
