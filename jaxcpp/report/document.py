@@ -30,7 +30,7 @@ def document(run: Loaded, before: Loaded | None, names: Names) -> dict[str, Any]
         "fleet_fingerprint": facts["fleet_fingerprint"],
         "settings": facts["settings"],
         "contracts": len(run),
-        "status_counts": {name: int(run.status(name).sum()) for name in STATUSES},
+        "status_counts": {name: int(run.status(name).sum()) for name in (*STATUSES, *_others(run))},
         "rejected_products": 0 if run.rejected is None else len(run.rejected["product_id"]),
         **gains(run),
         "budget": facts.get("budget"),
@@ -43,6 +43,11 @@ def document(run: Loaded, before: Loaded | None, names: Names) -> dict[str, Any]
         "warm_starts": facts.get("warm_starts"),
         "against": None if before is None else against(run, before),
     }
+
+
+def _others(run: Loaded) -> list[str]:
+    """Statuses in the run that are none of `STATUSES`."""
+    return sorted(set(np.asarray(run.contracts["status"], dtype=str).tolist()) - set(STATUSES))
 
 
 def _seconds(spent: Mapping[str, float]) -> dict[str, float]:
@@ -62,7 +67,7 @@ def gains(run: Loaded) -> dict[str, Any]:
         for party in ("retailer", "supplier")
     }
     accepted = run.status("accepted")
-    planned = ~run.status("infeasible")
+    planned = np.isin(run.contracts["status"], [name for name in STATUSES if name != "infeasible"])
     compared = planned & np.all([np.isfinite(value) for both in costs.values() for value in both], axis=0)
     utility = {
         party: run.carried_out(party, "utility") - run.numbers(f"{party}_utility_jit") for party in costs
@@ -138,6 +143,8 @@ def attention(run: Loaded, names: Names) -> dict[str, list[dict[str, Any]]]:
         for status in ("infeasible", "not_converged", "declined")
     }
     found["declined"].sort(key=lambda row: -np.nan_to_num(row["gain"]))
+    odd = ~np.isin(np.asarray(run.contracts["status"], dtype=str), STATUSES)
+    found["otherwise"] = [_row(run, names, row) for row in np.flatnonzero(odd).tolist()]
     left_out = run.rejected or {"product_id": [], "reason": []}
     found["rejected"] = [
         {"product_id": str(product), "product": names.of_product(str(product)), "reason": str(reason)}
@@ -158,6 +165,7 @@ def _row(run: Loaded, names: Names, row: int) -> dict[str, Any]:
         "contract_id": str(run.contracts["contract_id"][row]),
         "vendor_id": str(run.contracts["vendor_id"][row]),
         "product_ids": list(run.contracts["product_ids"][row]),
+        "status": str(run.contracts["status"][row]),
         "reason": str(run.contracts["reason"][row]),
         "rounds": int(run.contracts["rounds"][row]),
         **amounts,

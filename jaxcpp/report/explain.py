@@ -12,7 +12,7 @@ import numpy as np
 from jaxcpp.report.load import Loaded, Names, ReportError, bundle_of, is_roll, load
 from jaxcpp.report.movement import movement, week_label
 from jaxcpp.report.numbers import asked, bound, count, money, percent, units
-from jaxcpp.report.words import better_off, listing
+from jaxcpp.report.words import better_off, listing, status
 
 SPELT = 6
 """Places and weeks of a plan named one by one; of a larger plan, as many of its largest changes."""
@@ -65,14 +65,16 @@ def explain(run: Path, contract: str, names: Names | None = None) -> list[str]:
     paragraphs = [_title(one, names or Names())]
     if one.row["status"] == "infeasible":
         return [*paragraphs, f"There is no plan: {one.row['reason']}. Nothing is paid."]
-    paragraphs.append(_just_in_time(one))
-    ending = {
+    endings = {
         "accepted": _accepted,
         "declined": _declined,
         "no_gain": _no_gain,
         "not_converged": _not_converged,
-    }[one.row["status"]]
-    return [*paragraphs, *ending(one)]
+    }
+    if one.row["status"] not in endings:
+        reason = f": {one.row['reason']}" if one.row["reason"] else ""
+        return [*paragraphs, f"It ended as {status(one.row['status'])}{reason}. No plan is carried out."]
+    return [*paragraphs, _just_in_time(one), *endings[one.row["status"]](one)]
 
 
 def contract_of(run: Path, vendor: str, product: str) -> str:

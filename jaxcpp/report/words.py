@@ -14,7 +14,7 @@ STATUS: Final = {
     "not_converged": "not certified",
     "infeasible": "infeasible",
 }
-"""A status as people read it."""
+"""The statuses of `jaxcpp plan`, as people read them."""
 
 MEANING: Final = {
     "accepted": "the vendor takes the offer and the new plan is carried out",
@@ -23,6 +23,16 @@ MEANING: Final = {
     "not_converged": "no certificate within the tolerance: just-in-time stands, nothing is paid",
     "infeasible": "no plan serves the demand that must be served",
 }
+
+
+def status(name: str) -> str:
+    """A status as people read it; one that this page does not know, by its own name."""
+    return STATUS.get(name, name.replace("_", " "))
+
+
+def meaning(name: str) -> str:
+    """What a status means."""
+    return MEANING.get(name, "no plan is carried out; the reason is below")
 
 
 def headline(document: Mapping[str, Any]) -> str:
@@ -41,9 +51,9 @@ def _outcome(document: Mapping[str, Any]) -> str:
         "infeasible": ("{} is infeasible", "{} are infeasible"),
     }
     parts = [
-        said[status][number != 1].format(f"{number:,d}")
-        for status, number in counts.items()
-        if number or status == "accepted"
+        said[name][number != 1].format(f"{number:,d}") if name in said else f"{number:,d} {status(name)}"
+        for name, number in counts.items()
+        if number or name == "accepted"
     ]
     return f"Of {count(total, 'contract')}, {listing(parts)}."
 

@@ -222,3 +222,16 @@ def test_many_nodes_and_weeks_are_added_up_and_none_is_lost(tmp_path):
     assert table["head"][-1] == "later"
     shown = sum(cell["units"] for row in table["rows"] for cell in row["cells"])
     assert shown == pytest.approx(found["movement"]["units_plan"] - found["movement"]["units_jit"])
+
+
+def test_an_ending_of_another_kind_is_shown_by_its_name(tmp_path):
+    rows = [
+        contract("a:x", "agent_failed", reason="no answer", retailer_cost_jit=NAN),
+        contract("b:y", "accepted"),
+    ]
+    found = write_report(write(tmp_path / "run", rows, []), tmp_path / "out")
+    assert found["status_counts"]["agent_failed"] == 1
+    assert (found["compared"], found["not_compared"]) == (1, 0)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Of 2 contracts, 1 takes a new plan and 1 agent failed." in page
+    assert "agent failed: no answer" in page

@@ -197,3 +197,10 @@ def test_a_rolled_fleet_is_told_week_by_week(run):
     (run / "roll.json").write_text("{}")
     with pytest.raises(ReportError, match="is a rolled fleet"):
         explain(run, "acme:bolt")
+
+
+def test_an_ending_of_another_kind_is_told_by_its_name(tmp_path):
+    row = contract("a:x", "agent_failed", reason="no answer from the vendor within 30 s")
+    assert one(tmp_path, row)[1:] == [
+        "It ended as agent failed: no answer from the vendor within 30 s. No plan is carried out."
+    ]
