@@ -158,10 +158,10 @@ def gaps(found: dict[str, Any]) -> str:
     axes.bar([at + 0.5 for at in range(len(within))], within, 0.9, color=ACCENT)
     ticks = [(0, "0"), (5, "50%"), (10, "100%")]
     if beyond:
-        axes.bar([11.5], [beyond], 0.9, color=GREY)
-        ticks.append((11.5, "beyond"))  # type: ignore[arg-type]
+        axes.bar([12.0], [beyond], 0.9, color=GREY)
+        ticks.append((12.0, "beyond"))  # type: ignore[arg-type]
     axes.set_xticks([at for at, _ in ticks], [label for _, label in ticks])
-    axes.set_xlim(0.0, 12.3 if beyond else 10.3)
+    axes.set_xlim(0.0, 13.0 if beyond else 10.3)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(_thousands))
     axes.set_xlabel("gap, of the tolerance", color=INK)
