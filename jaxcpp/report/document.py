@@ -40,7 +40,7 @@ def document(run: Loaded, before: Loaded | None, names: Names) -> dict[str, Any]
         "attention": attention(run, names),
         "seconds": _seconds(facts["seconds"]),
         "rounds": rounds(run),
-        "warm_starts": facts.get("warm_starts"),
+        "warm_start": facts.get("warm_start"),
         "against": None if before is None else against(run, before),
     }
 

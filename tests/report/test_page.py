@@ -177,6 +177,14 @@ def test_the_same_run_gives_the_same_bytes(folder, tmp_path):
         assert (tmp_path / name).read_bytes() == (folder / "out" / name).read_bytes(), name
 
 
+def test_a_warm_start_is_named(page, tmp_path):
+    assert "none" in [text for _, text in page.all("dd")]
+    assert "from the prices of" not in str(page.found)
+    found = write_report(every(tmp_path / "run", warm_start="runs/last-night"), tmp_path / "run")
+    assert found["warm_start"] == "runs/last-night"
+    assert "from the prices of runs/last-night" in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_a_long_list_is_cut_on_the_page_only(tmp_path):
     rows = [runs.contract(f"v:{k:03d}", "infeasible") for k in range(60)]
     found = write_report(runs.write(tmp_path / "run", rows, []), tmp_path / "run")
