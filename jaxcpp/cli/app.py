@@ -14,9 +14,11 @@ import jaxcpp
 from jaxcpp.cli.audit import audit
 from jaxcpp.cli.check import check
 from jaxcpp.cli.example import example
+from jaxcpp.cli.explain import explain
 from jaxcpp.cli.info import info
 from jaxcpp.cli.menu import menu
 from jaxcpp.cli.plan import plan
+from jaxcpp.cli.report import report
 from jaxcpp.cli.roll import roll
 from jaxcpp.cli.status import Status
 from jaxcpp.cli.sweep import sweep
@@ -36,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (plan, sweep, roll, menu, audit, check, example, info):
+for command in (plan, sweep, roll, report, explain, menu, audit, check, example, info):
     app.command()(command)
 
 

@@ -49,6 +49,7 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
 
 FleetFolder = Annotated[Path, typer.Argument(metavar="FLEET", help="Folder of the fleet's tables.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder to write the run's tables to.")]
+WrittenRun = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run's tables.")]
 Config = Annotated[
     Path | None,
     typer.Option(

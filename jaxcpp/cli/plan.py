@@ -150,6 +150,9 @@ def _plan(
         "settings": settings,
         "fleet_fingerprint": fleet.fingerprint,
         "warm_start": None if warm_start is None else str(warm_start),
+        "fleet": fleet.name,
+        "currency": fleet.currency,
+        "first_week": fleet.first_week,
         "seconds": {"read": read},
         "started": started,
     }

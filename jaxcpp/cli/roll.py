@@ -157,6 +157,9 @@ def _roll(
     seconds = _weeks(fleet, run_folder, settings, last)
     summary = _summary(run_folder, settings)
     facts = info | {
+        "fleet": fleet.name,
+        "currency": fleet.currency,
+        "first_week": fleet.first_week,
         "seconds": {**seconds, "total": time.perf_counter() - started},
         "contracts": int(summary["contracts"][0]),
         "not_certified": int((summary["contracts"] - summary["certified"]).sum()),

@@ -6,7 +6,15 @@ from jaxcpp.tables.menus import read_plans, write_menu
 from jaxcpp.tables.problems import FleetError, Problem
 from jaxcpp.tables.read import check_fleet, read_fleet
 from jaxcpp.tables.rolls import ResumeError, begin_roll, finish_roll, read_week, whole_weeks, write_week
-from jaxcpp.tables.runs import RunFolderError, check_run_folder, read_prices, read_run, write_run
+from jaxcpp.tables.runs import (
+    RunFolderError,
+    check_run_folder,
+    read_prices,
+    read_run,
+    run_columns,
+    write_page,
+    write_run,
+)
 from jaxcpp.tables.summary import describe
 from jaxcpp.tables.sweeps import write_sweep
 from jaxcpp.tables.write_fleet import write_fleet
@@ -26,9 +34,11 @@ __all__ = [
     "read_prices",
     "read_run",
     "read_week",
+    "run_columns",
     "whole_weeks",
     "write_fleet",
     "write_menu",
+    "write_page",
     "write_run",
     "write_sweep",
     "write_week",

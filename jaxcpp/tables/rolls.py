@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from jaxcpp.fleet.results import Columns
 from jaxcpp.tables.roll_schema import ROLL, SUMMARY
-from jaxcpp.tables.runs import RUN_JSON, RunFolderError, table_of
+from jaxcpp.tables.runs import REPORT, RUN_JSON, RunFolderError, columns_of, table_of
 from jaxcpp.tables.whole import write_parquet, write_text
 
 ROLL_JSON: Final = "roll.json"
@@ -38,7 +38,7 @@ def begin_roll(folder: str | Path, info: Mapping[str, Any], *, resume: bool) -> 
     folder = Path(folder)
     if folder.is_file():
         raise RunFolderError(f"{folder} is a file; name a folder for the run")
-    known = {ROLL_JSON, RUN_JSON, "weeks", "summary.parquet"}
+    known = {ROLL_JSON, RUN_JSON, "weeks", "summary.parquet", *REPORT}
     held = (
         {path.name for path in folder.iterdir() if not path.name.endswith(".tmp")}
         if folder.exists()
@@ -54,7 +54,7 @@ def begin_roll(folder: str | Path, info: Mapping[str, Any], *, resume: bool) -> 
     if resume and held:
         _check_same(json.loads((folder / ROLL_JSON).read_text(encoding="utf-8")), facts)
     else:
-        for name in (RUN_JSON, "summary.parquet"):
+        for name in (RUN_JSON, "summary.parquet", *REPORT):
             (folder / name).unlink(missing_ok=True)
         shutil.rmtree(weeks, ignore_errors=True)
     weeks.mkdir(parents=True, exist_ok=True)
@@ -90,12 +90,7 @@ def write_week(folder: str | Path, week: int, tables: Mapping[str, Columns]) -> 
 
 def read_week(folder: str | Path, week: int, name: str) -> Columns:
     """One table of one week, its columns as numpy arrays (lists of ids as lists)."""
-    table = pq.read_table(_week_folder(folder, week) / f"{name}.parquet", partitioning=None)
-    columns: Columns = {}
-    for column in table.column_names:
-        values = table[column]
-        columns[column] = values.to_pylist() if column == "product_ids" else values.to_numpy()
-    return columns
+    return columns_of(pq.read_table(_week_folder(folder, week) / f"{name}.parquet", partitioning=None))
 
 
 def finish_roll(folder: str | Path, summary: Columns, facts: Mapping[str, Any]) -> None:

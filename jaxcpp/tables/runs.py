@@ -19,6 +19,8 @@ from jaxcpp.tables.schema import RUN, TableSpec
 from jaxcpp.tables.whole import write_parquet, write_text
 
 RUN_JSON: Final = "run.json"
+REPORT: Final = ("report.html", "report.json")
+"""What a report of a run adds to its folder; gone when the run is replaced."""
 INFO: Final = ("version", "settings", "fleet_fingerprint")
 """What `write_run` must be told; the rest of `run.json` comes from the run."""
 
@@ -41,7 +43,7 @@ def check_run_folder(folder: str | Path) -> None:
         return
     if not folder.is_dir():
         raise RunFolderError(f"{folder} is a file; name a folder for the run")
-    names = {f"{name}.parquet" for name in RUN} | {RUN_JSON}
+    names = {f"{name}.parquet" for name in RUN} | {RUN_JSON, *REPORT}
     held = {path.name for path in folder.iterdir()}
     ours = names | {f".{name}.tmp" for name in names}
     if not held <= ours and not _is_run_json(folder / RUN_JSON):
@@ -77,7 +79,8 @@ def write_run(run: Run, rejected: Sequence[Rejected], folder: str | Path, *, inf
     }
     tables = {name: table_of(RUN[name], given) for name, given in columns.items() if given is not None}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / RUN_JSON).unlink(missing_ok=True)
+    for name in (RUN_JSON, *REPORT):
+        (folder / name).unlink(missing_ok=True)
     for name in RUN:
         path = folder / f"{name}.parquet"
         if name in tables:
@@ -91,8 +94,7 @@ def write_run(run: Run, rejected: Sequence[Rejected], folder: str | Path, *, inf
 
 def write_facts(facts: Mapping[str, Any], folder: Path) -> None:
     """Writes `run.json`, which a folder with a whole run has."""
-    text = json.dumps(plain(facts), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    write_text(text, folder / RUN_JSON)
+    write_text(_json(facts), folder / RUN_JSON)
 
 
 def read_run(folder: str | Path) -> tuple[dict[str, pa.Table], dict[str, Any]]:
@@ -121,6 +123,28 @@ def read_prices(folder: str | Path) -> Columns:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise RunFolderError(f"{path} holds no prices of a run: {error}") from error
     return {name: table.column(name).to_numpy(zero_copy_only=False) for name in spec.by_name}
+
+
+def run_columns(folder: str | Path) -> tuple[dict[str, Columns], dict[str, Any]]:
+    """As `read_run`, the columns as numpy arrays (lists of ids as lists)."""
+    tables, facts = read_run(folder)
+    return {name: columns_of(table) for name, table in tables.items()}, facts
+
+
+def write_page(page: str, figures: Mapping[str, Any], folder: str | Path) -> None:
+    """Writes a report: `report.html`, and its figures as `report.json` (what is not finite as null)."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for text, name in zip((page, _json(figures)), REPORT, strict=True):
+        write_text(text, folder / name)
+
+
+def columns_of(table: pa.Table) -> Columns:
+    """A table's columns as numpy arrays; lists of ids as lists."""
+    return {
+        name: table[name].to_pylist() if pa.types.is_list(table[name].type) else table[name].to_numpy()
+        for name in table.column_names
+    }
 
 
 def _is_run_json(path: Path) -> bool:
@@ -181,6 +205,10 @@ def _time(facts: dict[str, Any], started: float) -> None:
     seconds.setdefault("write", now - started)
     job = facts.pop("started", None)
     seconds.setdefault("total", sum(seconds.values()) if job is None else now - job)
+
+
+def _json(facts: Mapping[str, Any]) -> str:
+    return json.dumps(plain(facts), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def plain(value: Any) -> Any:

@@ -41,12 +41,17 @@ def settings(run, monkeypatch):
 
 
 def test_defaults_are_the_settings_own(settings):
-    assert settings() == {**dataclasses.asdict(Settings()), "skip_bad": False, "device": None}
+    assert settings() == {
+        **dataclasses.asdict(Settings()),
+        "skip_bad": False,
+        "device": None,
+        "warm_start": None,
+    }
 
 
 def test_every_flag_arrives(settings):
     words = "--fee additive=50 --tolerance 1e-7 --method admm --units integer --flows --skip-bad"
-    more = "--batch 7 --max-rounds 9 --absent excluded --device cpu"
+    more = "--batch 7 --max-rounds 9 --absent excluded --device cpu --warm-start earlier"
     assert settings(*words.split(), *more.split()) == {
         "fees": ({**NO_FEE, "additive": 50.0},),
         "tolerance": 1e-7,
@@ -58,6 +63,7 @@ def test_every_flag_arrives(settings):
         "batch": 7,
         "max_rounds": 9,
         "device": "cpu",
+        "warm_start": Path("earlier"),
     }
 
 
