@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -59,7 +60,7 @@ def _best_moves(parties: Any, outcome: Outcome) -> Moving:
     fixed = buys.with_costs_held(), ships.with_costs_held()
     price = implicit.optimum(newton.evaluate, fixed, outcome.price, outcome.epsilon)
     epsilon, plan = outcome.epsilon, outcome.plan
-    rounded = buys.flows(plan, outcome.price, epsilon), ships.flows(plan, -outcome.price, epsilon)
+    rounded = _rounded(fixed, plan, outcome.price, outcome.price, epsilon)
     flows = fixed[0].answered(price, epsilon), fixed[1].answered(-price, epsilon)
     return _accounts(parties, plan, rounded, flows)
 
@@ -72,15 +73,28 @@ def _choice_moves(params: Any, held: tuple[tuple[Schedule, Terms], Outcome]) -> 
     if isinstance(one, TolledAgent):
         dual = implicit.still(one).dual(outcome.price)
         inner = path.reached(implicit.search(dual, outcome.price, epsilon))
-        both = jnp.concatenate([inner, outcome.price])
+        # Without the barrier XLA's CPU back end (jax 0.10) was seen to make NaN of finite numbers in reverse.
+        both = jax.lax.optimization_barrier(jnp.concatenate([inner, outcome.price]))
         moved = implicit.optimum(tolled.evaluate, (one, other), both, epsilon)
         (taking, price), one = jnp.split(moved, 2), one.agent
     else:
         inner = outcome.price
         taking = price = implicit.optimum(newton.evaluate, (one, other), inner, epsilon)
-    rounded = one.flows(plan, inner, epsilon), other.flows(plan, -outcome.price, epsilon)
+    rounded = _rounded((one, other), plan, inner, outcome.price, epsilon)
     flows = one.answered(taking, epsilon), other.answered(-price, epsilon)
-    return _accounts((buys, ships), plan, implicit.still(rounded), flows)
+    return _accounts((buys, ships), plan, rounded, flows)
+
+
+def _rounded(
+    parties: Parties,
+    plan: Float[Array, " n"],
+    taking: Float[Array, " n"],
+    price: Float[Array, " n"],
+    epsilon: Float[Array, ""],
+) -> tuple[Flows, Flows]:
+    """The flows behind a plan as it was issued: rounding is a loop, which derivatives must not enter."""
+    buys, ships = implicit.still(parties)
+    return buys.flows(plan, taking, epsilon), ships.flows(plan, -price, epsilon)
 
 
 def _accounts(
@@ -89,8 +103,8 @@ def _accounts(
     """What moves: the plan with its flows; costs with lanes' costs at the flows issued, and with flows."""
     moved = jnp.sum(flows[0].lane, axis=1) - flows[0].used
     answers: list[Array] = []
-    for agent, issued, moving in zip(parties, implicit.still(rounded), flows, strict=True):
-        at_once = agent.account(issued, implicit.still(plan))
+    for agent, issued, moving in zip(parties, rounded, flows, strict=True):
+        at_once = agent.account(issued, plan)
         after = agent.with_costs_held().account(moving, moved)
         answers += [at_once.cost + after.cost, at_once.spend + after.spend]
     return moved, answers[0], answers[1], answers[2], answers[3]

@@ -142,6 +142,25 @@ def test_as_smoothing_goes_so_does_what_it_changes():
 
 
 @pytest.mark.slow
+def test_second_derivatives_are_symmetric_and_those_of_differences():
+    """The price's Hessian in a share, two charges, one lane's cost, demand and capacity."""
+
+    def price(at: jax.Array) -> jax.Array:
+        demand, capacity = jnp.asarray([40.0, 60.0]) + at[4], jnp.asarray([100.0, 10.0]) + at[5]
+        retailer = Retailer([[1, 5], [2, 3 + at[3]]], demand, 20)
+        fee = MultiplicativeFee(at[0]) + DeviationFee(at[1], at[2])
+        return coordinate(retailer, Supplier([[10, 5], [1, 2]], capacity, 20), fee, smoothing=1.0).price
+
+    at, step = jnp.asarray([0.1, 0.5, 0.2, 0.1, 0.3, -0.2]), 1e-4
+    hessian, slope = np.asarray(jax.jit(jax.hessian(price))(at)), jax.jit(jax.grad(price))
+    numeric = np.stack(
+        [(slope(at + step * way) - slope(at - step * way)) / (2.0 * step) for way in jnp.eye(6)]
+    )
+    assert np.abs(hessian - hessian.T).max() <= 1e-9 * np.abs(numeric).max()
+    assert np.abs(hessian - numeric).max() <= CLOSE * np.abs(numeric).max()
+
+
+@pytest.mark.slow
 def test_the_linear_map_holds_no_round():
     """What a reverse pass keeps is of one evaluation: no loop is left in it, however long the search."""
 
