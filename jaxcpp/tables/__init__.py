@@ -7,6 +7,7 @@ from jaxcpp.tables.problems import FleetError, Problem
 from jaxcpp.tables.read import check_fleet, read_fleet
 from jaxcpp.tables.rolls import ResumeError, begin_roll, finish_roll, read_week, whole_weeks, write_week
 from jaxcpp.tables.runs import RunFolderError, check_run_folder, read_prices, read_run, write_run
+from jaxcpp.tables.sides import read_side
 from jaxcpp.tables.summary import describe
 from jaxcpp.tables.write_fleet import write_fleet
 
@@ -24,6 +25,7 @@ __all__ = [
     "read_plans",
     "read_prices",
     "read_run",
+    "read_side",
     "read_week",
     "whole_weeks",
     "write_fleet",

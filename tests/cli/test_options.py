@@ -22,7 +22,10 @@ def settings(run, monkeypatch):
     """The settings that the words after `plan FLEET RUN` come to, with nothing read or solved."""
     seen: dict[str, Any] = {}
 
-    def note(*folders_and_settings: Any, skip_bad: bool, device: str | None) -> tuple:
+    def note(
+        *folders_and_settings: Any, skip_bad: bool, device: str | None, agents: None, warm_start: None
+    ) -> tuple:
+        assert (agents, warm_start) == (None, None)
         settings: Settings = folders_and_settings[-1]
         seen.update(dataclasses.asdict(settings), skip_bad=skip_bad, device=device)
         return None, [], ""
@@ -177,7 +180,7 @@ def test_impossible_values(run, tmp_path, words, message):
     [
         (
             "tolerence = 1e-3\n",
-            "sets tolerence; known names: absent, batch, device, fee, flows, max_rounds, method, skip_bad",
+            "sets tolerence; known names: absent, agents, batch, device, fee, flows, max_rounds, method",
         ),
         ("tolerance = \n", "is not TOML"),
         ("tolerance = 2.0\n", "2 is not between 0 and 1"),
