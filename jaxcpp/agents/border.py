@@ -28,8 +28,23 @@ FAULTS = {
     "not_finite": "an answer holds NaN or infinity",
     "negative_units": "an answered plan holds less than nothing",
     "inconsistent": "the answers seen cannot all come from one concave utility",
+    "unreachable": "there is no connection to the agent, or it was lost",
+    "untrusted": "whoever answered did not prove to be the agent",
+    "refused": "the agent refused to answer",
+    "wrong_rows": "an answer speaks of other contracts or nodes than was asked",
+    "replayed": "an answer belongs to another question",
+    "bad_message": "an answer is no message of the agent protocol",
 }
 """What may be wrong with an agent's answers, and what it means."""
+
+
+class AgentFault(Exception):  # noqa: N818  (a fault, as everywhere here)
+    """Raised in an agent's place by what knows better than "failed" what is wrong; one of `FAULTS`."""
+
+    def __init__(self, fault: str, reason: str) -> None:
+        super().__init__(reason)
+        self.fault = fault
+
 
 DUST = 1e-9
 """Of the largest number in a plan: less than nothing by no more than this is nothing."""
@@ -195,7 +210,10 @@ class Border:
         try:
             error, raw = answer.get(timeout=None if due is None else max(due - time.monotonic(), 0.0))
         except queue.Empty:
-            self.blame(lanes, "late", f"{method} took longer than {self._deadline} s")
+            self.blame(lanes, "late", f"{method} took longer than {self._deadline:g} s")
+            return
+        if isinstance(error, AgentFault):
+            self.blame(lanes, error.fault, f"{method}: {error}")
             return
         if error is not None:
             self.blame(lanes, "failed", f"{method} raised {type(error).__name__}: {error}")

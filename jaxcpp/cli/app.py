@@ -20,13 +20,14 @@ from jaxcpp.cli.menu import menu
 from jaxcpp.cli.plan import plan
 from jaxcpp.cli.report import report
 from jaxcpp.cli.roll import roll
+from jaxcpp.cli.serve_agent import serve_agent
 from jaxcpp.cli.status import Status
 from jaxcpp.cli.sweep import sweep
 
 HELP = """Coordinate a fleet of retailer-supplier contracts: plans, payments and certified bounds.
 
 Exit status: 0 done; 1 a fault of jaxcpp; 2 usage or bad input; 4 done, but some contracts are not
-certified; 6 the device asked for is not there; 130 or 143 interrupted.
+certified; 5 done, but an outside agent failed; 6 the device asked for is not there; 130 or 143 interrupted.
 """
 
 # Plain help and plain messages: a box drawn around an error breaks its text at the width of a
@@ -38,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (plan, sweep, roll, report, explain, menu, audit, check, example, info):
+for command in (plan, sweep, roll, report, explain, menu, audit, check, serve_agent, example, info):
     app.command()(command)
 
 

@@ -12,6 +12,7 @@ import typer
 
 import jaxcpp
 from jaxcpp.cli import backend
+from jaxcpp.cli.agents import read_agents
 from jaxcpp.cli.fees import parse_fees
 from jaxcpp.cli.options import (
     Config,
@@ -26,9 +27,12 @@ from jaxcpp.cli.status import Status, fail
 from jaxcpp.fleet.settings import Absent, Method, Settings, Units
 
 if TYPE_CHECKING:
+    from jaxcpp.cli.agents import Agents
     from jaxcpp.fleet.results import Rejected, Run
 
 _DEFAULT = Settings()
+UNCERTIFIED = ("not_converged", "uncertified", "undecided")
+"""Statuses of contracts that nothing is proven about."""
 
 
 def plan(
@@ -84,6 +88,14 @@ def plan(
             help="Begin at the prices of an earlier run; what they do not fit begins as usual.",
         ),
     ] = None,
+    agents: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="JAXCPP_AGENTS",
+            metavar="FILE",
+            help="TOML file of vendors that keep their tables at home, and where their agents answer.",
+        ),
+    ] = None,
     device: Annotated[
         Device | None, typer.Option(envvar="JAXCPP_DEVICE", help="Where to solve; JAX's choice by default.")
     ] = None,
@@ -105,7 +117,15 @@ def plan(
         max_rounds=max_rounds,
         batch=batch,
     )
-    outcome = _plan(fleet, run, settings, skip_bad=skip_bad, device=device, warm_start=warm_start)
+    outcome = _plan(
+        fleet,
+        run,
+        settings,
+        agents=None if agents is None else read_agents(agents),
+        skip_bad=skip_bad,
+        device=device,
+        warm_start=warm_start,
+    )
     status = _report(*outcome, folder=run, as_json=as_json)
     if status is not Status.DONE:
         raise typer.Exit(status)
@@ -116,6 +136,7 @@ def _plan(
     run_folder: Path,
     settings: Settings,
     *,
+    agents: Agents | None,
     skip_bad: bool,
     device: Device | None,
     warm_start: Path | None,
@@ -127,10 +148,11 @@ def _plan(
     from jaxcpp.cli.progress import progress_bar
 
     started = time.perf_counter()
+    names = () if agents is None else tuple(agents.vendors)
     try:
         tables.check_run_folder(run_folder)
         yesterday = None if warm_start is None else tables.read_prices(warm_start)
-        fleet, rejected = tables.read_fleet(fleet_folder, skip_bad=skip_bad)
+        fleet, rejected = tables.read_fleet(fleet_folder, skip_bad=skip_bad, outside=names)
     except (tables.FleetError, tables.RunFolderError) as error:
         fail(str(error), Status.BAD_INPUT)
     read = time.perf_counter() - started
@@ -138,12 +160,20 @@ def _plan(
     from jaxcpp.fleet.contracts import CoupledContractsError
     from jaxcpp.fleet.rules import FeeError
     from jaxcpp.fleet.solve import plan_fleet
+    from jaxcpp.fleet.vendors import OutsideVendorsError
     from jaxcpp.fleet.whole import WholeUnitsError
 
     try:
         with progress_bar(Console(stderr=True)) as on_progress:
-            run = plan_fleet(fleet, settings, on_progress, yesterday)
-    except (CoupledContractsError, WholeUnitsError, FeeError) as error:
+            if agents is None:
+                run = plan_fleet(fleet, settings, on_progress, yesterday)
+            else:
+                from jaxcpp.fleet.outside import plan_with_outside
+
+                run = plan_with_outside(
+                    fleet, agents.vendors, settings, on_progress, agents.deadline, yesterday
+                )
+    except (CoupledContractsError, WholeUnitsError, FeeError, OutsideVendorsError) as error:
         fail(str(error), Status.BAD_INPUT)
     info = {
         "version": jaxcpp.__version__,
@@ -164,6 +194,7 @@ def _report(run: Run, rejected: Sequence[Rejected], currency: str, *, folder: Pa
     """Print what came out; the exit status."""
     from rich.console import Console
 
+    from jaxcpp.agents.border import FAULTS
     from jaxcpp.cli.summary import attention, listed, summary
 
     text = (folder / "run.json").read_text(encoding="utf-8")
@@ -176,8 +207,12 @@ def _report(run: Run, rejected: Sequence[Rejected], currency: str, *, folder: Pa
     for lines in (
         listed(f"{len(rejected):,} products left out", left_out),
         attention(run.contracts, "infeasible", "contracts are infeasible"),
-        attention(run.contracts, "not_converged", "contracts are not certified"),
+        *(attention(run.contracts, name, "contracts are not certified") for name in UNCERTIFIED),
+        *(attention(run.contracts, name, f"contracts: {what}") for name, what in FAULTS.items()),
     ):
         for line in lines:
             typer.echo(line, err=True)
-    return Status.NOT_CERTIFIED if run.status_counts().get("not_converged") else Status.DONE
+    found = set(run.status_counts())
+    if found & set(FAULTS):
+        return Status.AGENT_FAILED
+    return Status.NOT_CERTIFIED if found & set(UNCERTIFIED) else Status.DONE

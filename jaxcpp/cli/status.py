@@ -15,6 +15,7 @@ class Status(IntEnum):
     OUR_FAULT = 1
     BAD_INPUT = 2
     NOT_CERTIFIED = 4
+    AGENT_FAILED = 5
     NO_DEVICE = 6
     INTERRUPTED = 130
     TERMINATED = 143

@@ -32,6 +32,10 @@ SHOWN = {
 """Columns of the table, and what they are called there."""
 
 
+WITHOUT_CENTS = 10_000.0
+"""Of the currency: from here on the table shows whole units of it; the files hold it all."""
+
+
 def parse_grid(texts: list[str]) -> tuple[str, tuple[float, ...], list[str]]:
     """The field of `FeeRule` that one value of `--fee` gives a grid to, the grid, and the other fees.
 
@@ -176,9 +180,11 @@ def _table(totals: dict[str, list[Any]], title: str) -> Any:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in (title, *SHOWN.values()):
         table.add_column(name, justify="right")
+    most = max(abs(cell) for name in SHOWN for cell in totals[name])
+    money = ",.2f" if most < WITHOUT_CENTS else ",.0f"  # a terminal has eighty columns
     for row, value in enumerate(totals["fee_value"]):
         cells = [totals[name][row] for name in SHOWN]
         table.add_row(
-            f"{value:,.4g}", *(f"{cell:,}" if isinstance(cell, int) else f"{cell:,.2f}" for cell in cells)
+            f"{value:,.4g}", *(f"{cell:,}" if isinstance(cell, int) else f"{cell:{money}}" for cell in cells)
         )
     return table

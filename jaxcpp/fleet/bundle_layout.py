@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from jaxcpp.fleet.bundle_shortage import bundle_shortage
 from jaxcpp.fleet.bundle_solve import BundleSolved
 from jaxcpp.fleet.data import Fleet
 from jaxcpp.fleet.layout import DUST, MONEY, OF_JIT, ROUNDING
-from jaxcpp.fleet.results import Columns, Run, worst_gap
+from jaxcpp.fleet.results import Columns, Run, joined, taken, worst_gap
 from jaxcpp.mechanism import status as codes
 
 ANOTHER = "another vendor of these products declines: just-in-time stands for all of them"
@@ -36,10 +35,10 @@ def with_bundles(run: Run | None, fleet: Fleet, solved: list[BundleSolved]) -> R
     if run is not None:
         contracts.append(run.contracts)
         plans.append(run.plans)
-    rows, units = _joined(contracts), _joined(plans)
-    rows = _taken(rows, np.argsort(rows["contract_id"], kind="stable"))
+    rows, units = joined(contracts), joined(plans)
+    rows = taken(rows, np.argsort(rows["contract_id"], kind="stable"))
     keys = ("week", "inbound_id", "product_id", "contract_id")
-    units = _taken(units, np.lexsort(tuple(units[key] for key in keys)))
+    units = taken(units, np.lexsort(tuple(units[key] for key in keys)))
     worst = _worst_gap(solved) if run is None else max(_worst_gap(solved), worst_gap(run.contracts))
     prices = None if run is None else run.prices
     return Run(contracts=rows, plans=units, flows=None, prices=prices, worst_gap=worst)
@@ -144,19 +143,3 @@ def _part(part: BundleSolved, row: int, units: Any) -> Any:
     demand = np.zeros(lanes.slot.shape[1])
     np.add.at(demand, lanes.product[row], lanes.demand[row].sum(axis=1))
     return np.broadcast_to((demand / max(demand.sum(), 1e-300))[:, None, None, None], units.shape)
-
-
-def _joined(parts: list[Columns]) -> Columns:
-    return {
-        name: list(chain.from_iterable(part[name] for part in parts))
-        if isinstance(parts[0][name], list)
-        else np.concatenate([np.asarray(part[name]) for part in parts])
-        for name in parts[0]
-    }
-
-
-def _taken(columns: Columns, order: Any) -> Columns:
-    return {
-        name: [column[at] for at in order] if isinstance(column, list) else column[order]
-        for name, column in columns.items()
-    }

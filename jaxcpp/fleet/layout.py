@@ -93,12 +93,7 @@ def _contract_columns(
     code = lane["code"]
     words = np.asarray(codes.REASONS, object)[code]
     for row in np.flatnonzero(~lane["filled"]):
-        part = (
-            f"the vendor can confirm {lane['jit_total'][row]:,.10g} of the "
-            f"{lane['order_total'][row]:,.10g} units ordered just in time"
-        )
-        if lane["jit_unmet"][row] > 0.0:
-            part += f", which leaves {lane['jit_unmet'][row]:,.10g} units unserved that must be served"
+        part = confirmed_in_part(lane["jit_total"][row], lane["order_total"][row], lane["jit_unmet"][row])
         words[row] = f"{words[row]}; {part}" if words[row] else part
     for row in np.flatnonzero(code == codes.INFEASIBLE):
         # The search's own verdict rests on a price ceiling: only an exact shortage is called infeasible.
@@ -121,6 +116,16 @@ def _contract_columns(
     columns["rounds"] = lane["rounds"].astype(np.int32)
     columns["solver"] = [settings.method] * len(found)
     return columns
+
+
+def confirmed_in_part(confirmed: float, ordered: float, unserved: float) -> str:
+    """What a vendor confirms of its order, where it is a part, and what that leaves unserved [units]."""
+    words = f"the vendor can confirm {confirmed:,.10g} of the {ordered:,.10g} units ordered just in time"
+    return (
+        f"{words}, which leaves {unserved:,.10g} units unserved that must be served"
+        if unserved > 0.0
+        else words
+    )
 
 
 def _plan_rows(fleet: Fleet, part: Solved) -> dict[str, Any]:

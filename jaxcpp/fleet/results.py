@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -41,13 +42,34 @@ class Run:
         return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
 
 
+def joined(parts: list[Columns]) -> Columns:
+    """The same columns of several parts, one after the other."""
+    return {
+        name: list(chain.from_iterable(part[name] for part in parts))
+        if isinstance(parts[0][name], list)
+        else np.concatenate([np.asarray(part[name]) for part in parts])
+        for name in parts[0]
+    }
+
+
+def taken(columns: Columns, order: Any) -> Columns:
+    """Columns with their rows in another order."""
+    return {
+        name: [column[at] for at in order] if isinstance(column, list) else column[order]
+        for name, column in columns.items()
+    }
+
+
 def worst_gap(contracts: Columns) -> float:
-    """The largest certified gap as a fraction of its contract's chain cost; contracts without one count 0."""
+    """The largest certified gap as a fraction of its contract's chain cost; contracts without one count 0.
+
+    The chain cost of a vendor that keeps its costs to itself is not known: its contracts are left out.
+    """
     gap = np.asarray(contracts["efficiency_gap"], dtype=float)
-    cost = sum(np.asarray(contracts[f"{party}_cost_plan"], dtype=float) for party in ("retailer", "supplier"))
-    positive = gap > 0
+    cost = np.add(*(np.asarray(contracts[f"{party}_cost_plan"], dtype=float) for party in PARTIES))
+    positive = (gap > 0) & ~np.isnan(cost)
     with np.errstate(divide="ignore"):
-        return float(np.max(gap[positive] / np.asarray(cost)[positive], initial=0.0))
+        return float(np.max(gap[positive] / cost[positive], initial=0.0))
 
 
 def budget(contracts: Columns) -> float:
@@ -67,4 +89,5 @@ def in_words(budget: float, currency: str = "") -> str:
     return f"a {'surplus' if budget > 0.0 else 'deficit'} of {abs(budget):,.2f} {currency}".rstrip()
 
 
+PARTIES = ("retailer", "supplier")
 _SUPPLIER = ("supplier_utility_jit", "supplier_utility_plan")

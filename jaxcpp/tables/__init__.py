@@ -15,6 +15,7 @@ from jaxcpp.tables.runs import (
     write_page,
     write_run,
 )
+from jaxcpp.tables.sides import read_side
 from jaxcpp.tables.summary import describe
 from jaxcpp.tables.sweeps import write_sweep
 from jaxcpp.tables.write_fleet import write_fleet
@@ -33,6 +34,7 @@ __all__ = [
     "read_plans",
     "read_prices",
     "read_run",
+    "read_side",
     "read_week",
     "run_columns",
     "whole_weeks",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jaxcpp.fleet.data import (
     EVERY,
@@ -53,11 +54,16 @@ class _Cut:
 Cuts = Mapping[str, _Cut]
 
 
+def _names_of(frames: Frames, column: str) -> NDArray[np.str_]:
+    """The names of an identifier column; none where no table has it."""
+    return frames.names.get(column, np.zeros(0, dtype=str))
+
+
 class _Ids:
     """The ids that the kept rows use, sorted, and where each stands; as codes into the frames' names."""
 
     def __init__(self, cuts: Cuts, frames: Frames) -> None:
-        self.base = len(frames.names["source_id"]) + 1
+        self.base = len(_names_of(frames, "source_id")) + 1
         self.product = np.unique(cuts["products"].codes("product_id"))
         self.vendor = np.unique(cuts["offers"].codes("vendor_id"))
         self.region = _union(cuts, "region_id", "demand", "outbound_lanes", "forecast")
@@ -81,20 +87,22 @@ class _Ids:
         return found
 
 
-def assemble(frames: Frames, rejected: Positions, texts: Mapping[str, str]) -> Fleet:
+def assemble(
+    frames: Frames, rejected: Positions, texts: Mapping[str, str], weeks: int | None = None
+) -> Fleet:
     """The fleet without the rejected products (positions in the names); `texts` is its `fleet.toml`.
 
     Every row of a product that stays must be free of problems. The window stays the one of all
-    rows of demand: leaving a product out does not move the last week of the others.
+    rows of demand: leaving a product out does not move the last week of the others. A vendor's own side
+    has no demand: it says how many `weeks` its sources speak of.
     """
-    weeks = window(frames)
+    weeks = window(frames) if weeks is None else weeks
     cuts = {
         name: _Cut(frame, np.flatnonzero(~np.isin(frame.codes["product_id"], rejected)))
         for name, frame in frames.tables.items()
     }
-    for name, spec in FLEET.items():
-        if spec.optional:
-            cuts.setdefault(name, _Cut(None, np.zeros(0, dtype=np.int64)))
+    for name in FLEET:
+        cuts.setdefault(name, _Cut(None, np.zeros(0, dtype=np.int64)))
     _drop_idle(cuts, weeks)
     ids = _Ids(cuts, frames)
     fleet = Fleet(
@@ -102,11 +110,11 @@ def assemble(frames: Frames, rejected: Positions, texts: Mapping[str, str]) -> F
         currency=texts["currency"],
         first_week=texts["first_week"],
         weeks=weeks,
-        product_ids=frames.names["product_id"][ids.product],
-        region_ids=frames.names["region_id"][ids.region],
-        inbound_ids=frames.names["inbound_id"][ids.inbound],
-        vendor_ids=frames.names["vendor_id"][ids.vendor],
-        source_ids=frames.names["source_id"][ids.source % ids.base],
+        product_ids=_names_of(frames, "product_id")[ids.product],
+        region_ids=_names_of(frames, "region_id")[ids.region],
+        inbound_ids=_names_of(frames, "inbound_id")[ids.inbound],
+        vendor_ids=_names_of(frames, "vendor_id")[ids.vendor],
+        source_ids=_names_of(frames, "source_id")[ids.source % ids.base],
         source_vendor=ids.place(ids.source // ids.base, ids.vendor),
         products=_products(cuts["products"]),
         demand=_demand(cuts["demand"], ids),

@@ -141,7 +141,10 @@ def _reached(place: Positions, product: Positions, places: Positions, products: 
 def _check_sources(frames: Frames, report: Report) -> None:
     """Every offer needs a source with a capacity in the window and an inbound lane."""
     offers = frames.tables["offers"]
-    rows = np.flatnonzero(offers.good["vendor_id"] & _known(frames, offers))
+    ours = offers.good["vendor_id"] & _known(frames, offers)
+    if offers.has("margin") and not offers.spec.by_name["margin"].required:
+        ours &= ~offers.nulls["margin"]  # the others' vendors keep their sources at home
+    rows = np.flatnonzero(ours)
     vendors, products = _shipping(frames)
     reached = _reached(offers.codes["vendor_id"][rows], offers.codes["product_id"][rows], vendors, products)
     bad = rows[~reached]

@@ -35,13 +35,13 @@ class RawTable:
     text: bool  # a CSV file: every value is text
 
 
-def read_folder(folder: Path, report: Report) -> dict[str, RawTable]:
+def read_folder(folder: Path, report: Report, specs: Mapping[str, TableSpec] = FLEET) -> dict[str, RawTable]:
     """The fleet's tables that can be opened; what cannot goes into the report."""
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "there is no such folder"
         report.file(str(folder), f"{what}; name the folder that holds the fleet's tables")
         return {}
-    raw = (_read_table(folder, spec, report) for spec in FLEET.values())
+    raw = (_read_table(folder, spec, report) for spec in specs.values())
     return {table.spec.name: table for table in raw if table is not None}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,14 @@ from jaxcpp.tables.files import read_folder, read_toml
 from jaxcpp.tables.frames import Frames, frames_of
 from jaxcpp.tables.links import check_links
 from jaxcpp.tables.problems import FleetError, Problem, Report
+from jaxcpp.tables.schema import FLEET, WITH_OUTSIDE
+from jaxcpp.tables.sides import check_outside
 from jaxcpp.tables.values import check_values
 
 
-def read_fleet(path: str | Path, *, skip_bad: bool = False) -> tuple[Fleet, list[Rejected]]:
+def read_fleet(
+    path: str | Path, *, skip_bad: bool = False, outside: Collection[str] = ()
+) -> tuple[Fleet, list[Rejected]]:
     """The fleet in a folder of tables, and the products left out of it.
 
     Each table is `<name>.parquet` or `<name>.csv`; `fleet.toml` is optional. Ids become positions in
@@ -28,9 +33,11 @@ def read_fleet(path: str | Path, *, skip_bad: bool = False) -> tuple[Fleet, list
     With `skip_bad` a product with problems of its own loses all its rows and is listed with the
     reason; the others are read as they stand. Without it that list is empty.
 
+    Vendors named in `outside` keep their tables at home: their offers have no margin, and no sources.
+
     Raises `FleetError` with all problems found (with `skip_bad`: all that are not one product's).
     """
-    frames, texts, report = _examine(Path(path))
+    frames, texts, report = _examine(Path(path), outside)
     if not skip_bad:
         if problems := report.problems():
             raise FleetError(problems)
@@ -51,13 +58,15 @@ def check_fleet(path: str | Path) -> list[Problem]:
     return _examine(Path(path))[2].problems()
 
 
-def _examine(folder: Path) -> tuple[Frames, dict[str, str], Report]:
+def _examine(folder: Path, outside: Collection[str] = ()) -> tuple[Frames, dict[str, str], Report]:
     report = Report()
-    raw = read_folder(folder, report)
+    raw = read_folder(folder, report, WITH_OUTSIDE if outside else FLEET)
     texts = read_toml(folder, report)
     texts["name"] = texts["name"] or folder.resolve().name
     frames = frames_of(raw, report)
     check_values(frames, report)
     check_links(frames, report)
     check_coverage(frames, report)
+    if outside and frames.has("offers", "vendor_id", "margin"):
+        check_outside(frames, outside, report)
     return frames, texts, report

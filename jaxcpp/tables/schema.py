@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
@@ -226,6 +226,33 @@ _FLEET = (
 
 FLEET: Final[Mapping[str, TableSpec]] = {spec.name: spec for spec in _FLEET}
 """The tables of a fleet by name, in the order in which they are read and reported."""
+
+
+def _without_margin(spec: TableSpec) -> TableSpec:
+    """The table where a margin may be left out: it is the other party's."""
+    columns = (
+        replace(column, required=False, empty="the other party's secret")
+        if column.name == "margin"
+        else column
+        for column in spec.columns
+    )
+    return replace(spec, columns=tuple(columns))
+
+
+WITH_OUTSIDE: Final[Mapping[str, TableSpec]] = {
+    **FLEET,
+    "offers": _without_margin(FLEET["offers"]),
+    **{name: replace(FLEET[name], optional=True) for name in ("sources", "inbound_lanes")},
+}
+"""The tables of a fleet some of whose vendors keep theirs at home: offers without a margin are theirs."""
+
+SIDE: Final[Mapping[str, TableSpec]] = {
+    "products": replace(_without_margin(FLEET["products"]), optional=True),
+    "offers": replace(FLEET["offers"], references=()),
+    "sources": replace(FLEET["sources"], references=(FLEET["sources"].references[1],)),
+    "inbound_lanes": replace(FLEET["inbound_lanes"], references=(FLEET["inbound_lanes"].references[1],)),
+}
+"""The tables of a vendor's own side, and of the retailer's at most the weights of its products."""
 
 FLEET_TOML: Final = ("name", "currency", "first_week")
 """The keys of `fleet.toml`; `first_week` is an ISO date."""

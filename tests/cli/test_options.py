@@ -23,10 +23,20 @@ def settings(run, monkeypatch):
     seen: dict[str, Any] = {}
 
     def note(
-        *folders_and_settings: Any, skip_bad: bool, device: str | None, warm_start: Path | None
+        *folders_and_settings: Any,
+        skip_bad: bool,
+        device: str | None,
+        agents: Path | None,
+        warm_start: Path | None,
     ) -> tuple:
         settings: Settings = folders_and_settings[-1]
-        seen.update(dataclasses.asdict(settings), skip_bad=skip_bad, device=device, warm_start=warm_start)
+        seen.update(
+            dataclasses.asdict(settings),
+            skip_bad=skip_bad,
+            device=device,
+            agents=agents,
+            warm_start=warm_start,
+        )
         return None, [], ""
 
     monkeypatch.setattr(command, "_plan", note)
@@ -46,6 +56,7 @@ def test_defaults_are_the_settings_own(settings):
         "skip_bad": False,
         "device": None,
         "warm_start": None,
+        "agents": None,
     }
 
 
@@ -63,6 +74,7 @@ def test_every_flag_arrives(settings):
         "batch": 7,
         "max_rounds": 9,
         "device": "cpu",
+        "agents": None,
         "warm_start": Path("earlier"),
     }
 
@@ -185,7 +197,7 @@ def test_impossible_values(run, tmp_path, words, message):
     [
         (
             "tolerence = 1e-3\n",
-            "sets tolerence; known names: absent, batch, device, fee, flows, max_rounds, method, skip_bad",
+            "sets tolerence; known names: absent, agents, batch, device, fee, flows, max_rounds, method",
         ),
         ("tolerance = \n", "is not TOML"),
         ("tolerance = 2.0\n", "2 is not between 0 and 1"),
