@@ -73,6 +73,7 @@ def test_an_interrupted_run(spawn, tmp_path, signal, status):
 import signal
 import jaxcpp.tables
 from jaxcpp.cli.app import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs behind
 jaxcpp.tables.read_fleet = lambda *_, **__: signal.raise_signal(signal.{signal})
 main(["plan", {str(tmp_path)!r}, {str(tmp_path / "run")!r}])
 """
