@@ -39,7 +39,8 @@ def test_every_contract_of_the_bundled_fleet_is_certified(tmp_path):
     document = json.loads((tmp_path / "run" / "run.json").read_text())
     assert set(document) == {
         "version", "settings", "device", "fleet_fingerprint", "status_counts", "seconds",
-        "worst_efficiency_gap", "rounds", "budget", "budget_in_words",
+        "worst_efficiency_gap", "rounds", "budget", "budget_in_words", "fleet", "currency", "first_week",
+        "warm_start",
     }  # fmt: skip
     assert document["version"] == jaxcpp.__version__
     assert document["fleet_fingerprint"] == fleet.fingerprint
