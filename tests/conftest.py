@@ -7,8 +7,10 @@ the annotations of the numerical packages are checked at run time wherever beart
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import jax
@@ -20,6 +22,7 @@ from jaxtyping import install_import_hook
 os.environ.setdefault("PJRT_NPROC", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
+MANY_MAPS = 5_000
 CHECKED = [
     f"jaxcpp.{name}"
     for name in ("transport", "agents", "consensus", "mechanism", "horizon", "fleet.programs")
@@ -57,9 +60,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def _programs_end_with_their_module():
-    """XLA maps memory for every program it loads, and a process may hold only so many maps."""
+    """XLA maps memory for every program it loads, and a process may hold only so many maps (65,530)."""
     yield
     jax.clear_caches()
+    programs = sys.modules.get("jaxcpp.fleet.programs")
+    if programs is not None and _maps() > MANY_MAPS:
+        programs.PROGRAMS._known.clear()  # outside of tests nobody lets go of them
+        gc.collect()
+
+
+def _maps() -> int:
+    """Memory maps of this process; none where the system does not tell."""
+    try:
+        return len(Path("/proc/self/maps").read_text(encoding="utf-8").splitlines())
+    except OSError:
+        return 0
 
 
 def pytest_report_header(config: pytest.Config) -> str:

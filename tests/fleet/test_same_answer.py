@@ -51,11 +51,11 @@ def test_batches_of_another_size(small, tmp_path, batch):
 
 
 def test_a_second_night_compiles_nothing(solved, caplog):
+    plan_fleet(solved.fleet, solved.settings)  # the first night of these shapes, if it was not the fixture's
     before = PROGRAMS.compiled
     assert before > 0
     jax.clear_caches()  # of everything compiled on the side, so that its return would be seen
     tonight = with_other_demand(solved.fleet, 5)
-    # The first night of these shapes in this process was the fixture's.
     with jax.log_compiles(), caplog.at_level(logging.DEBUG, logger="jax"):
         run = plan_fleet(tonight, solved.settings)
     assert PROGRAMS.compiled == before
