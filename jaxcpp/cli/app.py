@@ -23,6 +23,7 @@ from jaxcpp.cli.roll import roll
 from jaxcpp.cli.serve_agent import serve_agent
 from jaxcpp.cli.status import Status
 from jaxcpp.cli.sweep import sweep
+from jaxcpp.cli.tune import tune
 
 HELP = """Coordinate a fleet of retailer-supplier contracts: plans, payments and certified bounds.
 
@@ -39,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (plan, sweep, roll, report, explain, menu, audit, check, serve_agent, example, info):
+for command in (plan, sweep, tune, roll, report, explain, menu, audit, check, serve_agent, example, info):
     app.command()(command)
 
 

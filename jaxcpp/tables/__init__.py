@@ -17,7 +17,7 @@ from jaxcpp.tables.runs import (
 )
 from jaxcpp.tables.sides import read_side
 from jaxcpp.tables.summary import describe
-from jaxcpp.tables.sweeps import write_sweep
+from jaxcpp.tables.sweeps import write_sweep, write_tune
 from jaxcpp.tables.write_fleet import write_fleet
 
 __all__ = [
@@ -43,5 +43,6 @@ __all__ = [
     "write_page",
     "write_run",
     "write_sweep",
+    "write_tune",
     "write_week",
 ]

@@ -317,6 +317,32 @@ _RUN = (
 RUN: Final[Mapping[str, TableSpec]] = {spec.name: spec for spec in _RUN}
 """The tables of a run by name, in the order in which they are written."""
 
+_TUNE = (
+    TableSpec(
+        "tune",
+        (
+            _id("group"),
+            Column("contracts", Kind.COUNT, "contracts"),
+            *_money("fee", "fee_error", "take", "take_error", "kept", "kept_error"),
+            Column("participation", Kind.NUMBER, "share"),
+            *_money("grid_fee", "grid_take", "grid_kept"),
+        ),
+        key=("group",),
+    ),
+    TableSpec(
+        "curve",
+        (
+            _id("group"),
+            *_money("fee", "take", "kept"),
+            Column("participation", Kind.NUMBER, "share"),
+        ),
+        key=("group", "fee"),
+    ),
+)
+
+TUNE: Final[Mapping[str, TableSpec]] = {spec.name: spec for spec in _TUNE}
+"""Fees tuned on a prior, by group: what was chosen, and what every fee of a grid brings."""
+
 SWEEP: Final = TableSpec(
     "sweep",
     (

@@ -1,0 +1,117 @@
+"""`jaxcpp tune`: from a prior to a fee, its error, its worth on fresh draws, and files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from jaxcpp.fleet.prior import OTHERS, Prior, PriorError, drawn, factors, segments
+from jaxcpp.tables import read_fleet
+
+ROOT = Path(__file__).resolve().parents[2]
+TOY = ROOT / "examples" / "toy"
+GAIN = 120.0
+"""Of the toy's contract [currency]."""
+
+
+def prior(tmp_path, text: str) -> Path:
+    path = tmp_path / "prior.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_prior_that_is_sure_takes_nearly_all_of_the_gain(run, tmp_path):
+    words = "--draws", "2", "--fresh", "2", "--no-plot"
+    result = run("tune", TOY, tmp_path / "run", "--prior", prior(tmp_path, "own = 0.0\n"), *words)
+    assert result.exit_code == 0, result.stderr
+    row = pq.read_table(tmp_path / "run" / "tune.parquet").to_pylist()[0]
+    assert 0.85 * GAIN < row["fee"] < GAIN
+    assert row["take"] == pytest.approx(row["fee"])
+    assert row["take"] + row["kept"] == pytest.approx(GAIN, rel=1e-3)
+    assert row["participation"] == 1.0
+    assert row["fee_error"] < 1e-3 * GAIN
+
+
+def test_files_and_what_is_said(run, tmp_path):
+    words = "--draws", "12", "--fresh", "8", "--floor", "0.9", "--seed", "3"
+    result = run(
+        "tune", TOY, tmp_path / "run", "--prior", prior(tmp_path, "common = 0.2\nown = 0.3\n"), *words
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "on fresh draws the fees take" in result.stdout
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["settings"]["floor"] == 0.9
+    row = pq.read_table(tmp_path / "run" / "tune.parquet").to_pylist()[0]
+    assert row["group"] == "all"
+    assert 0.0 < row["fee"] < 2.0 * GAIN
+    assert facts["tuned"]["take"] == pytest.approx(row["take"])
+    curve = pq.read_table(tmp_path / "run" / "curve.parquet").to_pydict()
+    assert len(curve["fee"]) == 101
+    assert np.all(np.diff(curve["participation"]) <= 0.0)
+    # Nine tenths of the draws it was tuned on accept it.
+    near = curve["participation"][int(np.searchsorted(curve["fee"], row["fee"])) - 1]
+    assert near >= 0.9
+    picture = (tmp_path / "run" / "tune.svg").read_text()
+    assert "additive fee [USD / contract]" in picture or "additive fee [" in picture
+    assert picture == _again(run, tmp_path, words)
+
+
+def _again(run, tmp_path, words) -> str:
+    """The picture of a second run of the same."""
+    folder = tmp_path / "again"
+    assert run("tune", TOY, folder, "--prior", tmp_path / "prior.toml", *words).exit_code == 0
+    return (folder / "tune.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("speed = 1\n", "known names: common, own, segments"),
+        ('own = "much"\n', "own must be a number"),
+        ("own = 9.0\n", "standard deviation of a logarithm"),
+        ('[segments]\nnobody = "a"\n', "nobody"),
+        ("own = \n", "is not TOML"),
+    ],
+)
+def test_a_prior_that_is_none(run, tmp_path, text, said):
+    result = run("tune", TOY, tmp_path / "run", "--prior", prior(tmp_path, text), "--no-plot")
+    assert result.exit_code == 2
+    assert said in " ".join((result.stderr + result.stdout).replace("│", " ").split())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("words", [("--fee", "multiplicative"), ("--by", "moon")])
+def test_what_cannot_be_tuned(run, tmp_path, words):
+    result = run("tune", TOY, tmp_path / "run", "--prior", prior(tmp_path, "own = 0.1\n"), *words)
+    assert result.exit_code == 2
+
+
+def test_factors_have_mean_one_and_move_together_within_a_segment():
+    fleet, _ = read_fleet(ROOT / "examples" / "iowa")
+    names = fleet.vendor_ids.astype(str)
+    belief = Prior(0.3, 0.1, {str(name): "first" for name in names[:90]})
+    known, of = segments(belief, fleet)
+    assert known == ["first", OTHERS]
+    seen = np.stack([factors(belief, fleet, np.random.default_rng(seed)) for seed in range(4000)])
+    assert seen.mean() == pytest.approx(1.0, abs=0.02)
+    logs = np.log(seen)
+    same = np.corrcoef(logs[:, of == 0][:, :2].T)[0, 1]
+    other = np.corrcoef(logs[:, [0, 120]].T)[0, 1]
+    assert same == pytest.approx(0.9, abs=0.03)
+    assert abs(other) < 0.1
+    with pytest.raises(PriorError, match="standard deviation"):
+        segments(Prior(own=-1.0), fleet)
+
+
+def test_a_draw_moves_lanes_and_nothing_else():
+    fleet, _ = read_fleet(TOY)
+    world = drawn(Prior(own=0.5), fleet, np.random.default_rng(0))
+    ratio = world.inbound_lanes.unit_cost / fleet.inbound_lanes.unit_cost
+    assert np.ptp(ratio) < 1e-12
+    assert ratio[0] != 1.0
+    assert world.demand is fleet.demand
+    assert world.sources is fleet.sources
