@@ -99,13 +99,14 @@ class _Agent:
         money = scales(np.full((len(cost), 1, 1), np.inf), cost)
         dearest = np.max(np.where(np.isfinite(cost), cost, 0.0), axis=(1, 2), initial=0.0)
         dearest += weeks * numbers[:, 1] + np.abs(numbers[:, 0])
-        self._terms = Terms(
-            open=jnp.asarray(np.repeat(reached, weeks, axis=1)),
-            volume=jnp.asarray(np.where(total > 0.0, total, 1.0)),
-            money=jnp.asarray(money),
-            ceiling=jnp.asarray(CEILING * np.maximum(dearest, money)),
-            most=jnp.asarray(total),
+        frame = (  # in the order of a contract's `Terms`
+            np.repeat(reached, weeks, axis=1),
+            np.where(total > 0.0, total, 1.0),
+            money,
+            CEILING * np.maximum(dearest, money),
+            total,
         )
+        self._terms = jax.vmap(Terms)(*map(jnp.asarray, frame))
 
     def best_plan(self, price: Floats) -> tuple[Floats, Floats]:
         """The plan that earns most at a price, exactly, and what it earns before the price."""
