@@ -46,7 +46,7 @@ def main() -> int:
             group = np.zeros(int(half.sum()), int)
             halves[name] = tune(seen[half], group, 1), standard_error(seen[half], group, 1)
         other = np.zeros(int((~first).sum()), int)
-        row = {"split": split, "contracts": len(other)}
+        row: dict[str, float] = {"split": split, "contracts": len(other)}
         for name, (fee, error) in halves.items():
             value = worth(fee, fresh[~first], other)
             row |= {f"{name}_fee": float(fee[0]), f"{name}_fee_error": float(error[0])}

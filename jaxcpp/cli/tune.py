@@ -15,10 +15,10 @@ from jaxcpp.cli import backend
 from jaxcpp.cli.options import Device, FleetFolder, Json, RunFolder, Tolerance
 from jaxcpp.cli.status import Status, fail
 from jaxcpp.cli.toml import read_toml
-from jaxcpp.fleet.prior import Prior, PriorError, segments
 from jaxcpp.fleet.settings import Settings
 
 if TYPE_CHECKING:
+    from jaxcpp.fleet.prior import Prior
     from jaxcpp.fleet.results import Columns
     from jaxcpp.fleet.tune import By
 
@@ -29,6 +29,8 @@ MOST_SHOWN = 20
 
 def parse_prior(path: Path) -> Prior:
     """The prior that a TOML file describes. Raises typer.BadParameter where it is none."""
+    from jaxcpp.fleet.prior import Prior
+
     held = read_toml(path)
     if unknown := sorted(set(held) - {"common", "own", "segments"}):
         raise typer.BadParameter(f"{path} sets {', '.join(unknown)}; known names: common, own, segments")
@@ -91,6 +93,7 @@ def tune(
 
     from jaxcpp import tables
     from jaxcpp.fleet.contracts import CoupledContractsError
+    from jaxcpp.fleet.prior import PriorError, segments
 
     if by not in ("fleet", "segment", "vendor"):
         raise typer.BadParameter(f"'{by}' is none of fleet, segment, vendor", param_hint="--by")
