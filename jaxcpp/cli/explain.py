@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jaxcpp.cli.options import WrittenRun
+from jaxcpp.cli.options import Names, WrittenRun
 from jaxcpp.cli.status import Status, fail
 
 _WIDTH = 90
@@ -26,12 +25,7 @@ def explain(
     product: Annotated[
         str | None, typer.Option(metavar="ID", help="With --vendor, instead of an id.")
     ] = None,
-    names: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="CSV file with names: vendor_id, vendor_name; product_id, description."
-        ),
-    ] = None,
+    names: Names = None,
 ) -> None:
     """Say one contract in words: the change of plan, who saves what, what is paid, what is certain."""
     from jaxcpp.report import ContractError, ReportError, contract_of, explain, read_names

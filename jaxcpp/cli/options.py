@@ -6,12 +6,14 @@ and that over the default.
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from jaxcpp.cli.fees import parse_fees
+from jaxcpp.cli.status import Status, fail
 from jaxcpp.cli.toml import read_toml
 
 Device = Literal["cpu", "gpu"]
@@ -81,3 +83,15 @@ Tolerance = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Names = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="CSV file with names: vendor_id, vendor_name; product_id, description."
+    ),
+]
+
+
+def check_plot(asked: bool) -> None:
+    """Leave in words where a picture is asked for and nothing can draw it."""
+    if asked and importlib.util.find_spec("matplotlib") is None:
+        fail("the plot needs matplotlib: pip install 'jaxcpp[plot]', or ask for --no-plot", Status.BAD_INPUT)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jaxcpp.cli.options import WrittenRun
+from jaxcpp.cli.options import Names, WrittenRun
 from jaxcpp.cli.status import Status, fail
 
 
@@ -20,12 +20,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder to write to; the run's own by default.")
     ] = None,
-    names: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="CSV file with names: vendor_id, vendor_name; product_id, description."
-        ),
-    ] = None,
+    names: Names = None,
 ) -> None:
     """Write a page about a run: report.html, and its figures in report.json.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import time
@@ -13,7 +12,7 @@ import typer
 import jaxcpp
 from jaxcpp.cli import backend
 from jaxcpp.cli.fees import SHARES, SIDES, parse_fees
-from jaxcpp.cli.options import Device, FleetFolder, Json, RunFolder, Tolerance
+from jaxcpp.cli.options import Device, FleetFolder, Json, RunFolder, Tolerance, check_plot
 from jaxcpp.cli.status import Status, fail
 from jaxcpp.fleet.settings import Settings, Units
 
@@ -115,8 +114,7 @@ def sweep(
     from jaxcpp.fleet.rules import FeeError
     from jaxcpp.fleet.whole import WholeUnitsError
 
-    if plot and importlib.util.find_spec("matplotlib") is None:
-        fail("the plot needs matplotlib: pip install 'jaxcpp[plot]', or ask for --no-plot", Status.BAD_INPUT)
+    check_plot(plot)
     started = time.perf_counter()
     name, values, others = parse_grid(fee)
     settings = Settings(fees=parse_fees(others), tolerance=tolerance, units=units)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 import jaxcpp
 from jaxcpp.cli import backend
-from jaxcpp.cli.options import Device, FleetFolder, Json, RunFolder, Tolerance
+from jaxcpp.cli.options import Device, FleetFolder, Json, RunFolder, Tolerance, check_plot
 from jaxcpp.cli.status import Status, fail
 from jaxcpp.cli.toml import read_toml
 from jaxcpp.fleet.settings import Settings
@@ -97,8 +96,7 @@ def tune(
 
     if by not in ("fleet", "segment", "vendor"):
         raise typer.BadParameter(f"'{by}' is none of fleet, segment, vendor", param_hint="--by")
-    if plot and importlib.util.find_spec("matplotlib") is None:
-        fail("the plot needs matplotlib: pip install 'jaxcpp[plot]', or ask for --no-plot", Status.BAD_INPUT)
+    check_plot(plot)
     started = time.perf_counter()
     believed = parse_prior(prior)
     try:

@@ -103,9 +103,13 @@ def prepare(method: str, whole: bool, lane: Lanes, price: Array, tolerance: Mone
 
 def opening(method: str, buys: TransportAgent, ships: TransportAgent, terms: Terms, price: Array) -> Any:
     """A method's first state: at the vendor's quote, or at `price` where no part of that is NaN."""
+    return METHODS[method].begin(buys, ships, *first_price(ships, terms, price))
+
+
+def first_price(ships: TransportAgent, terms: Terms, price: Array) -> tuple[Array, Array]:
+    """Where a search begins, in scaled units: the vendor's quote, or `price`; and whether that is known."""
     known = jnp.all(jnp.isfinite(price))
-    begin = jnp.where(known, price / terms.money, ships.quote())
-    return METHODS[method].begin(buys, ships, begin, known)
+    return jnp.where(known, price / terms.money, ships.quote()), known
 
 
 def fill(

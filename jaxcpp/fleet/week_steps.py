@@ -14,7 +14,7 @@ from jaxcpp.consensus import newton, tolled
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.fleet import programs
 from jaxcpp.fleet.pack import Lanes
-from jaxcpp.fleet.programs import Prepared, parties
+from jaxcpp.fleet.programs import Prepared, first_price, parties
 from jaxcpp.horizon import Continuation, Shipment, changes, continuation, orders, shipment
 
 Money = Float[Array, ""]
@@ -61,8 +61,7 @@ def open_week(
         bound = bound if kept is None else changes.charged(bound, kept)
         placed = jax.tree.map(lambda a, b: jnp.where(recorded, a, b), bound, placed)
     ships = vendor.agent(terms)
-    known = jnp.all(jnp.isfinite(price))
-    begin = jnp.where(known, price / terms.money, ships.quote())
+    begin, _ = first_price(ships, terms, price)
     method = newton if kept is None else tolled
     state: Any = method.begin(retailer.agent(terms), ships, begin)
     prepared = Prepared(terms, retailer.profit_at_no_cost(), placed.order, state)
