@@ -103,7 +103,11 @@ def _measure(size: str, batch: int, repeats: int) -> bool:
         seconds.append(time.perf_counter() - begun)
     second = statistics.median(seconds)
     # The same contract twice in a batch gives the same bits.
-    same = all(np.array_equal(leaf[:each], leaf[each : 2 * each]) for leaf in found if batch >= 2 * each)
+    same = all(
+        np.array_equal(leaf[:each], leaf[each : 2 * each])
+        for leaf in jax.tree.leaves(found)
+        if batch >= 2 * each
+    )
     sys.stdout.write(
         f"{size} x {batch:6d}: {batch / second:10,.0f} contracts/s  {second * 1e3:9.3f} ms  "
         f"done {done / batch:.4f}  rounds {np.median(rounds):.0f} max {rounds.max()} "

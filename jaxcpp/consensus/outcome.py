@@ -72,13 +72,27 @@ def settle(
     """Agree on a plan near a common price, and prove what it is worth.
 
     The retailer names a plan it can live with, the supplier says what of it it cannot ship, the
-    retailer confirms the rest. The bound is the sum of both agents' exact answers to the price.
+    retailer confirms the rest.
     `proposal` is a plan the retailer is known to be able to live with; `memories` are the agents' own.
     """
     plan = retailer.propose(price, epsilon) if proposal is None else proposal
     shipped = supplier.confirm(plan, -price, epsilon, memories[1])
     plan = jnp.maximum(plan - shipped.short, 0.0)
     received = retailer.confirm(plan, price, epsilon, memories[0])
+    return proven(retailer, supplier, price, epsilon, rounds, plan, received, shipped)
+
+
+def proven(
+    retailer: Responder,
+    supplier: Responder,
+    price: Float[Array, " n"],
+    epsilon: Float[Array, ""],
+    rounds: Int[Array, ""],
+    plan: Float[Array, " n"],
+    received: Confirmation,
+    shipped: Confirmation,
+) -> Outcome:
+    """What a plan that both have confirmed is worth; the bound is the sum of their exact answers."""
     retailer_bound, supplier_bound = retailer.bound(price), supplier.bound(-price)
     return Outcome(
         plan=plan,

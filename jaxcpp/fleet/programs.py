@@ -26,7 +26,7 @@ from jaxcpp.agents.toll import Toll
 from jaxcpp.agents.tolled import TolledAgent
 from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus import newton
-from jaxcpp.consensus.outcome import Outcome
+from jaxcpp.consensus.outcome import Outcome, proven
 from jaxcpp.consensus.solve import METHODS
 from jaxcpp.fleet import bundle_steps, store
 from jaxcpp.fleet.fees import Charges
@@ -39,7 +39,7 @@ from jaxcpp.mechanism.coordinate import exact
 from jaxcpp.mechanism.fees import Schedule
 from jaxcpp.mechanism.smooth import smooth
 from jaxcpp.mechanism.terms import frame
-from jaxcpp.transport import kernels, living
+from jaxcpp.transport import kernels, living, path, rounding
 from jaxcpp.transport.rounding import Flows
 from jaxcpp.transport.side import Side
 
@@ -151,10 +151,16 @@ def search(lane: Lanes, state: Any, tolerance: Money, limit: Int[Array, ""]) -> 
 def _searched(
     buys: TransportAgent, ships: TransportAgent, state: Any, tolerance: Money, limit: Int[Array, ""]
 ) -> tuple[Any, Outcome]:
-    state = kernels.follow_joint(
+    state, named = kernels.follow_joint(
         buys.side, ships.side, buys.lost_margin, ships.unit_margin, state, tolerance, limit
     )
-    return newton.certify(buys, ships, state, tolerance)
+    if named is None:
+        return newton.certify(buys, ships, state, tolerance)
+    shipped = ships.account(rounding.checked(ships.side, named.shipped, named.proposal), named.proposal)
+    plan = jnp.maximum(named.proposal - shipped.short, 0.0)
+    taken = buys.account(rounding.checked(buys.side, named.taken, plan), plan)
+    outcome = proven(buys, ships, path.reached(state), state.epsilon, state.rounds, plan, taken, shipped)
+    return newton.judged(state, outcome, tolerance), outcome
 
 
 def flows(

@@ -1,9 +1,9 @@
 """The one door to the native kernels: who may pass, and what goes through it.
 
 The kernels search for a price much faster than XLA's batches do, because they can skip what carries
-nothing, and because no contract waits for another. They are not trusted: every plan that comes of their
-price is rounded and certified by the same code as one of `path.follow`, which serves wherever the door
-is shut.
+nothing, and because no contract waits for another. Those of the CPU also settle flows at that price. They
+are not trusted: flows are checked against every constraint (`rounding.checked`), and what they cost and what
+the price proves is computed here, as for a path of `path.follow`, which serves wherever the door is shut.
 """
 
 from __future__ import annotations
@@ -50,17 +50,30 @@ def usable(like: Any) -> bool:
     return like.dtype == jnp.float64 and not shut()
 
 
+def settles() -> bool:
+    """Whether the kernels also name flows at the price they end at: those of the CPU do."""
+    return platform() == "cpu"
+
+
 def follow_living(
     side: Side, plan: Float[Array, " n"], state: PathState, tolerance: Float[Array, ""], max_rounds: int
-) -> PathState:
-    """The twin of `path.follow` on `living.evaluate`."""
+) -> tuple[PathState, Float[Array, "n m"] | None]:
+    """The twin of `path.follow` on `living.evaluate`; and flows for `plan` [units], where it names any."""
     import jaxcpp_kernels as native
 
     found = native.solve_living(
         _private(side), plan, state.price, epsilon=state.epsilon, tolerance=tolerance, strict=state.strict,
-        max_rounds=jnp.where(state.done, 0, max_rounds - state.rounds).astype(jnp.int32),
+        max_rounds=jnp.where(state.done, 0, max_rounds - state.rounds).astype(jnp.int32), flows=settles(),
     )  # fmt: skip
-    return _merged(state, found, state.done)
+    return _merged(state, found, state.done), None if found.flows is None else found.flows.taken
+
+
+class Settled(eqx.Module):
+    """A proposal and flows for it, as a kernel names them: to be checked (`rounding.checked`)."""
+
+    proposal: Float[Array, " n"]  # units
+    taken: Float[Array, "n m"]  # units, the retailer's, of as much of it as is shipped
+    shipped: Float[Array, "n k"]  # units, the supplier's
 
 
 def follow_joint(
@@ -71,17 +84,20 @@ def follow_joint(
     state: PathState,
     tolerance: Float[Array, ""],
     max_rounds: Int[Array, ""],
-) -> PathState:
-    """The twin of `path.follow` on the sum of both sides, the second at the negative price."""
+) -> tuple[PathState, Settled | None]:
+    """The twin of `path.follow` on the sum of both sides, the second at the negative price.
+
+    And the plan and flows that it names at the price reached, if it does.
+    """
     import jaxcpp_kernels as native
 
     found = native.solve_path(
         _private(retailer)._replace(lost_margin=lost_margin),
         _private(supplier)._replace(unit_margin=unit_margin),
         state.price, epsilon=state.epsilon, tolerance=tolerance, strict=state.strict,
-        max_rounds=jnp.where(state.done, 0, max_rounds - state.rounds).astype(jnp.int32),
+        max_rounds=jnp.where(state.done, 0, max_rounds - state.rounds).astype(jnp.int32), flows=settles(),
     )  # fmt: skip
-    return _merged(state, found, state.done)
+    return _merged(state, found, state.done), None if found.flows is None else Settled(*found.flows)
 
 
 def _private(side: Side):  # type: ignore[no-untyped-def]  # a type of the optional package

@@ -74,10 +74,15 @@ def farthest(side: Side) -> Float[Array, ""]:
     return path.FIRST_EPSILON * jnp.maximum(most, 1.0)
 
 
-def conclude(side: Side, plan: Float[Array, " n"], state: path.PathState) -> Bracket:
-    """Round the flows at the path's end and prove the bracket."""
+def conclude(
+    side: Side, plan: Float[Array, " n"], state: path.PathState, named: Float[Array, "n m"] | None = None
+) -> Bracket:
+    """Round the flows at the path's end, or take those that were `named` [units], and prove the bracket."""
     price = path.reached(state)
-    flows = rounding.settle(side, split(side, price, state.epsilon), plan)
+    if named is None:
+        flows = rounding.settle(side, split(side, price, state.epsilon), plan)
+    else:
+        flows = rounding.checked(side, named, plan)
     return Bracket(
         lower=bound(side, price) - jnp.vdot(price, plan),
         upper=rounding.cost_of(side, flows),
@@ -126,17 +131,17 @@ def _search(
     begun = eqx.tree_at(lambda s: s.done, begin(side, plan), skip)
     missed = max(MISSED, 32.0 * float(jnp.finfo(plan.dtype).eps))
 
-    def search(state: path.PathState) -> path.PathState:
+    def search(state: path.PathState) -> tuple[path.PathState, Float[Array, "n m"] | None]:
         if kernels.usable(plan):
             return kernels.follow_living(side, plan, state, tolerance, MAX_ROUNDS)
-        return path.follow(evaluate(side, plan), state, tolerance, MAX_ROUNDS)
+        return path.follow(evaluate(side, plan), state, tolerance, MAX_ROUNDS), None
 
     def going(now: _Search) -> Bool[Array, ""]:
         return ~now.ended
 
     def prove(now: _Search) -> _Search:
-        state = search(now.state)
-        bracket = conclude(side, plan, state)
+        state, named = search(now.state)
+        bracket = conclude(side, plan, state, named)
         width = jnp.where(jnp.sum(bracket.flows.short) > missed, jnp.inf, bracket.upper - bracket.lower)
         better = ~(width > now.width)
         bracket = jax.tree.map(lambda a, b: jnp.where(better, a, b), bracket, now.bracket)

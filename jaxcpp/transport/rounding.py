@@ -17,6 +17,7 @@ from jaxcpp.transport.side import Side, Split, split
 DUST = 1e-7  # a share below this is smoothing, not shipping
 STAGES, PASSES = 5, 3
 FILLED = 16.0  # of rounding error in a volume of 1: what may be missing from flows that are called filled
+SOUND = 256.0  # the same, of what flows from elsewhere may exceed
 
 
 class Flows(eqx.Module):
@@ -55,10 +56,36 @@ def settle(side: Side, part: Split, plan: Float[Array, " n"]) -> Flows:
     most = plan + side.stock
     flow = flow * jnp.where(shipped > most, _ratio(most, shipped), 1.0)[:, None]
     flow = _filled(side, flow, outside, plan)
-    shipped = jnp.sum(flow, axis=1)
+    return _shipping(side, flow, jnp.sum(flow, axis=1), jnp.sum(flow, axis=0), plan)
+
+
+def checked(side: Side, lane: Float[Array, "n m"], plan: Float[Array, " n"]) -> Flows:
+    """Flows [units] that somebody else has settled on `plan`, or none where they break a constraint.
+
+    Whoever settled them is not trusted: what is stated of flows is computed from these numbers alone.
+    """
+    slack = SOUND * jnp.finfo(lane.dtype).eps
+    shipped, served = jnp.sum(lane, axis=1), jnp.sum(lane, axis=0)
+    sound = (
+        jnp.all((lane >= 0.0) & ((lane == 0.0) | jnp.isfinite(side.cost)))
+        & jnp.all(served <= side.mass + slack)
+        & jnp.all(shipped <= plan + side.stock + slack)
+    )
+    lane, shipped, served = jax.tree.map(lambda x: jnp.where(sound, x, 0.0), (lane, shipped, served))
+    return _shipping(side, lane, shipped, served, plan)
+
+
+def _shipping(
+    side: Side,
+    lane: Float[Array, "n m"],
+    shipped: Float[Array, " n"],
+    served: Float[Array, " m"],
+    plan: Float[Array, " n"],
+) -> Flows:
+    """What lanes leave outside, use of stock and fall short of, given the sums of their rows and columns."""
     return Flows(
-        lane=flow,
-        outside=jnp.maximum(side.mass - jnp.sum(flow, axis=0), 0.0),
+        lane=lane,
+        outside=jnp.maximum(side.mass - served, 0.0),
         used=jnp.clip(shipped - plan, 0.0, side.stock),
         short=jnp.maximum(plan - shipped, 0.0),
     )

@@ -36,6 +36,17 @@ class Side(NamedTuple):
     open: ArrayLike | None = None  # (n,) bool; a closed node has no lanes; default all open
 
 
+class SettledFlows(NamedTuple):
+    """Flows near those that answer the price, made to keep every constraint (`transport.rounding.settle`).
+
+    Zero where a problem is unsound. Nothing here is proven: whoever uses flows checks them.
+    """
+
+    proposal: jax.Array  # (n,) units; what the retailer would take; of no length where there is a plan
+    taken: jax.Array  # (n, m) units, the retailer's, of the proposal as far as it is shipped; or of the plan
+    shipped: jax.Array  # (n, k) units, the supplier's, of the proposal
+
+
 class Path(NamedTuple):
     """Where a path ended. `done` as in the twin: the gap is small enough, or no move raises the value."""
 
@@ -44,6 +55,7 @@ class Path(NamedTuple):
     gap: jax.Array  # () currency, last estimate of the certified gap; inf where there was no round
     rounds: jax.Array  # () evaluations
     done: jax.Array  # ()
+    flows: SettledFlows | None = None  # where asked for
 
 
 def solve_path(
@@ -56,17 +68,19 @@ def solve_path(
     strict: ArrayLike = 1.0,
     max_rounds: ArrayLike = 200,
     threads: int = 0,
+    flows: bool = False,
 ) -> Path:
     """The price at which retailer and supplier agree, from `start` (n,) [currency / unit].
 
     Ends when the gap estimated is within `strict * tolerance` of the chain cost, or after
     `max_rounds`; 0 leaves a problem as it is. A problem that holds numbers nobody can solve (nan,
-    negative mass) comes back at its start, not done.
+    negative mass) comes back at its start, not done. With `flows` (on the CPU only), what both would ship
+    at that price is settled too.
 
     Raises RuntimeError where the kernels are not available on the CPU, ValueError for shapes that do not fit,
     TypeError for anything but float64.
     """
-    return _follow(retailer, supplier, None, start, epsilon, tolerance, strict, max_rounds, threads)
+    return _follow(retailer, supplier, None, start, epsilon, tolerance, strict, max_rounds, threads, flows)
 
 
 def solve_living(
@@ -79,12 +93,13 @@ def solve_living(
     strict: ArrayLike = 1.0,
     max_rounds: ArrayLike = 150,
     threads: int = 0,
+    flows: bool = False,
 ) -> Path:
     """The price at which one side answers `plan` (n,) [units]; else as `solve_path`.
 
     The tolerance is of the side's cost of the plan, `side.cost` included as it is.
     """
-    return _follow(side, None, plan, start, epsilon, tolerance, strict, max_rounds, threads)
+    return _follow(side, None, plan, start, epsilon, tolerance, strict, max_rounds, threads, flows)
 
 
 def _follow(
@@ -97,6 +112,7 @@ def _follow(
     strict: ArrayLike,
     max_rounds: ArrayLike,
     threads: int,
+    flows: bool,
 ) -> Path:
     import jax
     import jax.numpy as jnp
@@ -131,9 +147,27 @@ def _follow(
         scalar,
         jax.ShapeDtypeStruct(batch, jnp.int32),
         jax.ShapeDtypeStruct(batch, jnp.bool_),
+        *_settled(operands[0].shape, operands[8].shape, nodes, plan is None, flows),
     )
     call = jax.ffi.ffi_call(TARGET, results, vmap_method="broadcast_all")
-    return Path(*call(*operands, threads=np.int64(threads)))
+    found = call(*operands, threads=np.int64(threads))
+    price, reached, gap, rounds, done, *settled = found
+    return Path(price, reached, gap, rounds, done, SettledFlows(*settled) if flows else None)
+
+
+def _settled(
+    cost: tuple[int, ...], their_cost: tuple[int, ...], nodes: int, both: bool, wanted: bool
+) -> list[jax.ShapeDtypeStruct]:
+    """What proposal and flows look like; without length where they are not wanted."""
+    import jax
+    import jax.numpy as jnp
+
+    batch = cost[:-2]
+    shapes = [
+        (*batch, nodes if wanted and both else 0),
+        *((*batch, nodes, each[-1]) if wanted else (*batch, 0, 0) for each in (cost, their_cost)),
+    ]
+    return [jax.ShapeDtypeStruct(shape, jnp.float64) for shape in shapes]
 
 
 def _side(name: str, side: Side, batch: tuple[int, ...], nodes: int) -> list[Any]:

@@ -144,7 +144,15 @@ bool run(Random& random, int64_t* rounds) {
   batch.gap = gap.data();
   batch.rounds = used.data();
   batch.done = done.get();
+  Numbers proposal(count * nodes), taken(count * nodes * kind.columns), shipped(count * nodes * kind.sources);
+  if (chance(random, 0.7)) {
+    if (!kind.living) batch.proposal = proposal.data();
+    batch.taken = taken.data();
+    batch.shipped = shipped.data();
+  }
   if (!jaxcpp::solve(batch, 3)) return false;
+  for (const double each : taken)
+    if (kind.spoiled == 0.0 && !(each >= 0.0)) return false;
   for (int64_t b = 0; b < count; ++b) {
     *rounds += used[b];
     if (used[b] < 0 || used[b] > std::max(limit[b], 0)) return false;

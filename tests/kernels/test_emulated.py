@@ -110,7 +110,7 @@ def test_a_contract_twice_in_a_batch(emulated, monkeypatch):
         lambda leaf: np.concatenate([leaf, leaf]) if np.ndim(leaf) else leaf, (ours, theirs, start)
     )
     found = native.solve_path(*twice, epsilon=0.05, tolerance=TOLERANCE)
-    for leaf in found:
+    for leaf in jax.tree.leaves(found):
         np.testing.assert_array_equal(np.asarray(leaf)[: len(start)], np.asarray(leaf)[len(start) :])
 
 

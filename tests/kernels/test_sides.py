@@ -98,6 +98,6 @@ def test_space_plus_time_is_the_same_as_one_matrix(backlog):
         return native.solve_path(buyer, seller, jnp.asarray(rest), epsilon=0.05, tolerance=1e-6)
 
     dense, factored = pair(True), pair(False)
-    for one, other in zip(dense, factored, strict=True):
+    for one, other in zip(jax.tree.leaves(dense), jax.tree.leaves(factored), strict=True):
         np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
     assert np.all(np.asarray(dense.done))

@@ -75,6 +75,9 @@ void solve_one(const Batch& batch, int64_t index, void* scratch) {
   const Problem problem = problem_at(batch, index);
   Result result;
   result.price = batch.price + index * batch.nodes;
+  if (batch.proposal) result.proposal = batch.proposal + index * batch.nodes;
+  if (batch.taken) result.taken = batch.taken + index * batch.nodes * batch.retailer.columns;
+  if (batch.shipped) result.shipped = batch.shipped + index * batch.nodes * batch.supplier.columns;
   follow_path()(problem, scratch, &result);
   batch.out_epsilon[index] = result.epsilon;
   batch.gap[index] = result.gap;

@@ -22,6 +22,7 @@ struct Batch {
   const double *plan = nullptr, *start = nullptr, *epsilon = nullptr, *strict = nullptr, *tolerance = nullptr;
   const int32_t* max_rounds = nullptr;
   double *price = nullptr, *out_epsilon = nullptr, *gap = nullptr;
+  double *proposal = nullptr, *taken = nullptr, *shipped = nullptr;  // null where not wanted; see `Result`
   int32_t* rounds = nullptr;
   bool* done = nullptr;
 };

@@ -51,6 +51,12 @@ class Check {
   }
 
   template <typename Buffer>
+  void fits(const Buffer& buffer, int64_t rows, int64_t columns) {
+    const Shape shape = of(buffer, 2);
+    good_ = good_ && shape.last[0] == rows && shape.last[1] == columns;
+  }
+
+  template <typename Buffer>
   void scalar(const Buffer& buffer) {
     of(buffer, 0);
   }
@@ -101,6 +107,7 @@ struct Call {
   ffi::Result<Real> price, out_epsilon, gap;
   ffi::Result<Whole> rounds;
   ffi::Result<Flag> done;
+  ffi::Result<Real> proposal, taken, shipped;  // of no length where not wanted
 
   // A plan of no length: there is none, and the two sides agree on one.
   bool fits(Batch* batch) {
@@ -119,6 +126,10 @@ struct Call {
     check.scalar(*gap);
     check.scalar(*rounds);
     check.scalar(*done);
+    const bool flows = check.of(*taken, 2).last[0] == batch->nodes && batch->nodes > 0;
+    check.fits(*taken, flows ? batch->nodes : 0, flows ? batch->retailer.columns : 0);
+    check.fits(*shipped, flows ? batch->nodes : 0, flows ? batch->supplier.columns : 0);
+    check.vector(*proposal, flows && planned == 0 ? batch->nodes : 0);
     if (!check.good()) return false;
     batch->plan = planned > 0 ? plan.typed_data() : nullptr;
     batch->start = start.typed_data();
@@ -131,6 +142,10 @@ struct Call {
     batch->gap = gap->typed_data();
     batch->rounds = rounds->typed_data();
     batch->done = done->typed_data();
+    if (!flows) return true;
+    batch->proposal = planned == 0 ? proposal->typed_data() : nullptr;
+    batch->taken = taken->typed_data();
+    batch->shipped = shipped->typed_data();
     return true;
   }
 };
@@ -174,6 +189,9 @@ auto with_arrays(Binding binding) {
       .template Ret<Real>()
       .template Ret<Whole>()
       .template Ret<Flag>()
+      .template Ret<Real>()  // proposal, taken, shipped
+      .template Ret<Real>()
+      .template Ret<Real>()
       .template Attr<int64_t>("threads");
 }
 
@@ -185,10 +203,11 @@ auto with_arrays(Binding binding) {
       Real their_cost, Real their_time, Flag their_open, Real their_mass, Real their_outside,                \
       Real their_stock, Real their_lost, Real their_unit_margin, Real plan, Real start, Real epsilon,        \
       Real strict, Real tolerance, Whole max_rounds, ffi::Result<Real> price, ffi::Result<Real> out_epsilon, \
-      ffi::Result<Real> gap, ffi::Result<Whole> rounds, ffi::Result<Flag> done, int64_t threads
+      ffi::Result<Real> gap, ffi::Result<Whole> rounds, ffi::Result<Flag> done,         \
+      ffi::Result<Real> proposal, ffi::Result<Real> taken, ffi::Result<Real> shipped, int64_t threads
 #define JAXCPP_CALL                                                                                            \
   Call {                                                                                                       \
     cost, time, open, mass, outside, stock, lost, unit_margin, their_cost, their_time, their_open, their_mass, \
         their_outside, their_stock, their_lost, their_unit_margin, plan, start, epsilon, strict, tolerance,    \
-        max_rounds, price, out_epsilon, gap, rounds, done                                                      \
+        max_rounds, price, out_epsilon, gap, rounds, done, proposal, taken, shipped                            \
   }

@@ -36,6 +36,9 @@ struct Problem {
 
 struct Result {
   double* price = nullptr;  // (nodes)
+  // Where they are wanted (not null): the retailer's proposal at that price, (nodes), and flows that ship
+  // it, (nodes, columns), as far as both sides can: of the retailer, and of the supplier if there is one.
+  double *proposal = nullptr, *taken = nullptr, *shipped = nullptr;
   double epsilon = 0.0;     // smoothing at which `price` was accepted
   double gap = 0.0;         // last estimate of the certified gap
   int32_t rounds = 0;

@@ -37,6 +37,7 @@ ffi::Error Follow(cudaStream_t stream, ffi::ScratchAllocator scratch, JAXCPP_CAL
   (void)threads;  // the processor's
   Batch batch;
   if (!JAXCPP_CALL.fits(&batch)) return misfit();
+  if (batch.taken) return ffi::Error::InvalidArgument("jaxcpp_kernels: flows are settled on the CPU only");
   if (batch.problems <= 0) return ffi::Error::Success();
   if (!jaxcpp::in_bounds(batch)) return no_memory();
   jaxcpp::Launch how;

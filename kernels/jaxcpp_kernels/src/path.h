@@ -2,6 +2,7 @@
 #pragma once
 
 #include "load.h"
+#include "settle.h"
 
 namespace {
 
@@ -137,6 +138,32 @@ inline void follow(Path* self, const Problem& problem, Result* result) {
   result->epsilon = at.epsilon;
 }
 
+// Flows at the price reached, where they are wanted.
+inline void settle(Path* self, const Problem& problem, double epsilon, Result* result) {
+  if (!result->taken) return;
+  double *plan = self->fixed, *price = self->price;
+  spread_out(&self->retailer, price, epsilon);
+  if (self->supplier.present) {
+    propose(&self->retailer, epsilon, plan);
+    if (result->proposal) memset(result->proposal, 0, sizeof(double) * size_t(problem.nodes));
+    for (int i = 0; result->proposal && i < self->n; ++i) result->proposal[self->nodes[i]] = plan[i];
+    spread_out(&self->supplier, price, epsilon);
+    settle_on(&self->supplier, plan);
+    if (result->shipped) write_flows(&self->supplier, problem.supplier, self->nodes, problem.nodes, result->shipped);
+    add_up(&self->supplier, true, self->supplier.plan);
+    for (int i = 0; i < self->n; ++i) plan[i] = least(plan[i], self->supplier.plan[i]);
+  }
+  settle_on(&self->retailer, plan);
+  write_flows(&self->retailer, problem.retailer, self->nodes, problem.nodes, result->taken);
+}
+
+inline void no_flows(const Problem& problem, Result* result) {
+  const size_t nodes = size_t(problem.nodes);
+  if (result->proposal) memset(result->proposal, 0, sizeof(double) * nodes);
+  if (result->taken) memset(result->taken, 0, sizeof(double) * nodes * size_t(problem.retailer.columns));
+  if (result->shipped) memset(result->shipped, 0, sizeof(double) * nodes * size_t(problem.supplier.columns));
+}
+
 inline bool sound(const Problem& problem) {
   if (!(problem.epsilon > 0.0) || !finite(problem.epsilon)) return false;
   if (!finite(problem.strict) || !finite(problem.tolerance)) return false;
@@ -152,7 +179,8 @@ inline void follow_one(const Problem& problem, Path* self, Result* result) {
   result->gap = __builtin_inf();
   result->rounds = 0;
   result->done = false;
-  if (problem.max_rounds <= 0 || !sound(problem)) return;
+  if (problem.max_rounds <= 0 && !result->taken) return;
+  if (!sound(problem)) return no_flows(problem, result);
   memset(self->used, 0, nodes);
   mark_used(problem.retailer, nodes, self->used);
   if (!problem.plan) mark_used(problem.supplier, nodes, self->used);
@@ -179,6 +207,7 @@ inline void follow_one(const Problem& problem, Path* self, Result* result) {
   }
   follow(self, problem, result);
   for (int i = 0; i < n; ++i) result->price[self->nodes[i]] = self->price[i];
+  settle(self, problem, result->epsilon, result);
 }
 
 }  // namespace
