@@ -23,9 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from bench.cases import CASES, Instances, generate
-from bench.contracts import RESULTS
 from bench.machine import where
 from bench.peers.jaxcpp_batch import settle_backend
+from bench.stored import RESULTS
 from jaxcpp.agents.bundle import Catalogue, Frame, Vendors
 from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import Outcome
