@@ -106,11 +106,16 @@ def _contracts(plan: contracts.Plan, here: dict[str, Any], results: Path, kind: 
 
 
 @app.command("admm")
-def admm_(size: Sizes = "S,M", repeats: Repeats = 1, results: Folder = stored.RESULTS) -> None:
+def admm_(
+    size: Sizes = "S,M",
+    batch: Annotated[int | None, typer.Option(min=1, help="Contracts (default: by size).")] = None,
+    repeats: Repeats = 1,
+    results: Folder = stored.RESULTS,
+) -> None:
     """The protocol by ADMM, beside the same with OTT-JAX's Sinkhorn sweeps for answers."""
     here = _peers(",".join(admm.NAMES))
     for one in _sizes(size):
-        _contracts(admm.plan(one, repeats), here, results, "admm")
+        _contracts(admm.plan(one, batch, repeats), here, results, "admm")
 
 
 @app.command("fleets")
@@ -205,10 +210,20 @@ def all_(
     budget: Annotated[
         float, typer.Option(min=1.0, help="Seconds; parts that do not fit are left out.")
     ] = 720.0,
+    rehearse: Annotated[
+        bool, typer.Option(help="As little of each as will do, into a folder of its own.")
+    ] = False,
     results: Folder = stored.RESULTS,
 ) -> None:
-    """Every figure that the README and bench/README.md quote, the most wanted first; then the table."""
-    left_out = run_all(parts(results), budget, _told)
+    """Every figure that the README and bench/README.md quote, the most wanted first; then the table.
+
+    For a machine that has nothing else to do: results say how busy it was before.
+    """
+    if rehearse and results == stored.RESULTS:
+        _stop(ValueError("a rehearsal's figures are worth nothing: give it another folder with --results"))
+    left_out = run_all(parts(results, rehearse=rehearse), budget, _told)
+    if results == stored.RESULTS:
+        table_()
     if left_out:
         _stop(RuntimeError(f"not done: {', '.join(left_out)}"))
 

@@ -15,9 +15,9 @@ BATCHES = {"S": 64, "M": 32, "L": 4, "W": 1}
 NAMES = ("jaxcpp-admm", "jaxcpp", "ott-admm")
 
 
-def plan(size: str, repeats: int) -> Plan:
+def plan(size: str, batch: int | None, repeats: int) -> Plan:
     """What is compared at a size."""
-    return Plan(size, BATCHES[size], (TOLERANCE,), repeats)
+    return Plan(size, BATCHES[size] if batch is None else batch, (TOLERANCE,), repeats)
 
 
 def verdict(found: Document) -> str:

@@ -1,4 +1,4 @@
-"""What the machine can do at most: `python -m bench.ceilings` copies memory and multiplies matrices.
+"""What the machine can do at most: `python -m bench ceilings` copies memory and multiplies matrices.
 
 Float64, on JAX's first device. Every other figure is a share of these.
 """

@@ -14,22 +14,29 @@ Part = tuple[str, float, list[str]]
 """Name, about how many seconds it takes on two quiet cores, arguments of `python -m bench`."""
 
 
-def parts(results: Path) -> list[Part]:
-    """Every part that fits into twelve minutes on two quiet cores."""
+def parts(results: Path, *, rehearse: bool = False) -> list[Part]:
+    """Every part, within twelve minutes on two quiet cores; to `rehearse`, as little of each as will do."""
     out = ["--results", str(results)]
-    found: list[Part] = [
-        ("contracts S", 75.0, ["contracts", "--size", "S", "--batch", "2048", *out]),
-        ("contracts M", 75.0, ["contracts", "--size", "M", "--batch", "1024", *out]),
-        ("contracts L", 75.0, ["contracts", "--size", "L", "--batch", "64", *out]),
-        ("contracts W", 90.0, ["contracts", "--size", "W", "--batch", "32", *out]),
+    batches = {"S": "2048", "M": "1024", "L": "64", "W": "32"}
+    if rehearse:
+        some = ["--batch", "4", "--repeats", "1", "--peers", "jaxcpp,ortools,pot-eliminated"]
+        few = ["--batches", "S:1,1000,2000", "--products", "", "--no-problems"]
+        return [
+            ("contracts S", 1.0, ["contracts", "--size", "S", *some, *out]),
+            ("fleets", 1.0, ["fleets", "--names", "toy,iowa-40", "--repeats", "1", *out]),
+            ("cold", 1.0, ["cold", "--names", "toy", "--repeats", "1", *out]),
+            ("admm", 1.0, ["admm", "--size", "S", "--batch", "4", *out]),
+            ("scaling", 1.0, ["scaling", "--repeats", "1", *few, *out]),
+        ]
+    compared = ["contracts", "--size"]
+    return [
+        *((f"contracts {size}", 75.0, [*compared, size, "--batch", n, *out]) for size, n in batches.items()),
         ("fleets", 70.0, ["fleets", *out]),
         ("cold", 110.0, ["cold", "--repeats", "2", *out]),
         ("admm", 60.0, ["admm", *out]),
         ("scaling", 150.0, ["scaling", "--repeats", "2", "--products", "1000,3291,10000", *out]),
         ("second night", 30.0, ["second-night", *out]),
-        ("table", 1.0, ["table", *out]),
     ]
-    return found
 
 
 def run_all(wanted: list[Part], budget: float, told: Callable[[str], None]) -> list[str]:

@@ -16,6 +16,7 @@ import numpy as np
 from rich.table import Table
 
 from bench.contracts import in_short, spread
+from bench.memory import forget_peak, held_megabytes, peak_megabytes
 from bench.stored import Row, rate
 
 if TYPE_CHECKING:
@@ -91,7 +92,6 @@ def _rows(table: Any, index: np.ndarray) -> Any:
 
 def measured(name: str, repeats: int, tolerance: float = CERTIFICATE) -> Row:
     """Read and plan a fleet, once more than `repeats`: the first time compiles."""
-    from bench.peers.answers import peak_megabytes
     from bench.peers.jaxcpp_batch import settle_backend
 
     settle_backend()
@@ -103,9 +103,13 @@ def measured(name: str, repeats: int, tolerance: float = CERTIFICATE) -> Row:
 
     begun = time.perf_counter()
     fleet = fleet_called(name)
-    read, idle = time.perf_counter() - begun, peak_megabytes()
+    read = time.perf_counter() - begun
+    forget_peak()  # of reading
+    idle = held_megabytes()
     settings, seconds = Settings(tolerance=tolerance), []
+    run = None
     for _ in range(repeats + 1):
+        del run  # two runs at once would count twice
         begun = time.perf_counter()
         run = plan_fleet(fleet, settings)
         seconds.append(time.perf_counter() - begun)

@@ -1,4 +1,4 @@
-"""A reverse pass beside a solve from a warm start, in the same run: `python -m bench.gradients --size S`.
+"""A reverse pass beside a solve from a warm start, in the same run: `python -m bench gradients --size S`.
 
 The gradient is compared with central differences first; nothing is timed unless they agree.
 """

@@ -19,6 +19,7 @@ from bench.alone import alone
 from bench.cases import CASES, Case, generate
 from bench.contracts import in_short, spread
 from bench.limits import numbers
+from bench.memory import forget_peak, held_megabytes, peak_megabytes
 from bench.stored import Document, Row, document
 
 DIFFERENT = 1024
@@ -62,7 +63,6 @@ def of_fleets(products: Sequence[int], repeats: int, told: Callable[[str], None]
 
 def measured(case: dict[str, Any], batch: int, repeats: int, tolerance: float = 1e-6) -> Row:
     """Solve a batch, after a part of it has compiled the programs."""
-    from bench.peers.answers import peak_megabytes
     from bench.peers.jaxcpp_batch import bucket_of, settle_backend, silent
 
     settle_backend()
@@ -78,7 +78,8 @@ def measured(case: dict[str, Any], batch: int, repeats: int, tolerance: float = 
     solve_in_parts(bucket_of(few), settings, silent)
     first, spent = time.perf_counter() - begun, []
     bucket = bucket_of(few.some(np.resize(np.arange(len(few)), batch)))
-    before = peak_megabytes()
+    forget_peak()  # of making the arrays
+    before = held_megabytes()
     for _ in range(repeats):
         begun = time.perf_counter()
         solved = solve_in_parts(bucket, settings, silent)
@@ -120,8 +121,8 @@ def each(row: Row) -> float:
 def flatness(rows: list[Row]) -> dict[str, float] | None:
     """Between a thousand contracts and a hundred thousand: dearest over cheapest contract, and memory.
 
-    `kilobytes_each` is what each further contract adds to the most memory held; nothing where fewer than
-    two rows lie there.
+    `kilobytes_each` is what each further contract adds to the most memory held, `solving` the part of it that
+    was not there before the clock started. Nothing where fewer than two rows lie there.
     """
     within = [row for row in rows if FLAT[0] <= row["contracts"] <= FLAT[1]]
     if len({row["contracts"] for row in within}) < 2:
@@ -133,6 +134,7 @@ def flatness(rows: list[Row]) -> dict[str, float] | None:
         "to": last["contracts"],
         "time": max(map(each, within)) / min(map(each, within)),
         "kilobytes_each": 1024.0 * (last["megabytes"] - first["megabytes"]) / more,
+        "solving": 1024.0 * (_added(last) - _added(first)) / more,
     }
 
 
@@ -150,9 +152,14 @@ def shown(found: Document) -> Table:
         if flat is not None:
             table.caption = (table.caption or "") + (
                 f"{name}, {flat['from']:,} to {flat['to']:,}: dearest over cheapest {flat['time']:.2f}, "
-                f"{flat['kilobytes_each']:.1f} kB for each more\n"
+                f"{flat['kilobytes_each']:.1f} kB for each more, {flat['solving']:.1f} of them in solving\n"
             )
     return table
+
+
+def _added(row: Row) -> float:
+    """Megabytes that solving took beyond what was held before."""
+    return float(row["megabytes"] - row["megabytes_before"])
 
 
 def plot(found: Document, path: Path) -> None:

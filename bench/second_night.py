@@ -1,4 +1,4 @@
-"""A second night from the first one's prices, beside one from nothing: `python -m bench.second_night`.
+"""A second night from the first one's prices, beside one from nothing: `python -m bench second-night`.
 
 The same fleet with every demand changed at random by at most a share. Both runs must be certified alike,
 and agree within their certificates, before anything is told.

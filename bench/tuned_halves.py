@@ -1,4 +1,4 @@
-"""An additive fee tuned on half of the vendors, judged on the other half: `python -m bench.tuned_halves`.
+"""An additive fee tuned on half of the vendors, judged on the other half: `python -m bench tuned-halves`.
 
 The other half's own fee, tuned on its own draws, is what could have been had there.
 """

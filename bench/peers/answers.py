@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from bench.cases import Instances
+from bench.memory import peak_megabytes
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,3 @@ def main(solve: Solver) -> None:
     answer = solve(instances, asked.tolerance, asked.repeats, asked.variant)
     answer = replace(answer, megabytes=answer.megabytes + peak_megabytes())
     asked.answer.write_text(json.dumps(asdict(answer)))
-
-
-def peak_megabytes() -> float:
-    """The most memory that this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0  # kilobytes, on Linux

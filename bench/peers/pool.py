@@ -11,7 +11,7 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from bench.cases import Instances
-from bench.peers.answers import peak_megabytes
+from bench.memory import peak_megabytes
 
 Build = Callable[[Instances, int, float], Any]
 Solve = Callable[[Any], float]

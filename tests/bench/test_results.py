@@ -124,17 +124,12 @@ def test_a_text_without_markers_is_refused():
 
 
 def test_flatness_is_of_a_thousand_contracts_and_more():
-    rows = [
-        row(contracts=n, solve=[s], megabytes=m)
-        for n, s, m in ((10, 5.0, 1.0), (1000, 1.0, 10.0), (3000, 2.4, 12.0))
-    ]
+    points = ((10, 5.0, 1.0), (1000, 1.0, 10.0), (3000, 2.4, 14.0))
+    rows = [row(contracts=n, solve=[s], megabytes=m, megabytes_before=m / 2.0) for n, s, m in points]
     found = flatness(rows)
-    assert found == {
-        "from": 1000,
-        "to": 3000,
-        "time": pytest.approx(1.25),
-        "kilobytes_each": pytest.approx(1.024),
-    }
+    assert found == pytest.approx(
+        {"from": 1000, "to": 3000, "time": 1.25, "kilobytes_each": 2.048, "solving": 1.024}
+    )
     assert flatness(rows[:2]) is None
 
 
