@@ -8,11 +8,10 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from bench import readme
+from bench import readme, scaling
 from bench.__main__ import app
 from bench.compare import OtherDeviceError, ratios, summary
 from bench.everything import parts, run_all
-from bench.scaling import flatness
 from bench.stored import RESULTS, document, load, rate, store
 
 LINE = {"peer": "jaxcpp", "title": "jaxcpp", "tolerance": 1e-6, "accuracy_reached": 3e-7, "device": "cpu cpu"}
@@ -126,11 +125,25 @@ def test_a_text_without_markers_is_refused():
 def test_flatness_is_of_a_thousand_contracts_and_more():
     points = ((10, 5.0, 1.0), (1000, 1.0, 10.0), (3000, 2.4, 14.0))
     rows = [row(contracts=n, solve=[s], megabytes=m, megabytes_before=m / 2.0) for n, s, m in points]
-    found = flatness(rows)
+    found = scaling.flatness(rows)
     assert found == pytest.approx(
         {"from": 1000, "to": 3000, "time": 1.25, "kilobytes_each": 2.048, "solving": 1.024}
     )
-    assert flatness(rows[:2]) is None
+    assert scaling.flatness(rows[:2]) is None
+
+
+def test_the_plot_of_scaling_has_a_line_a_series_and_no_date(tmp_path):
+    pytest.importorskip("matplotlib")
+    points = [
+        row(contracts=n, solve=[1e-3 * n], megabytes=n, megabytes_before=0.0, numbers=n, series=name)
+        for name in ("contracts of size S", "problems")
+        for n in (10, 1000)
+    ]
+    paths = [tmp_path / name for name in ("one.svg", "two.svg")]
+    for path in paths:
+        scaling.plot({"rows": points}, path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert paths[0].read_text(encoding="utf-8").count("contracts of size S") == 1
 
 
 def test_everything_keeps_to_its_budget_and_names_what_it_left_out(tmp_path, monkeypatch):
