@@ -195,7 +195,16 @@ def shown(result: Document) -> Table:
             f"{line.get('megabytes', 0.0):,.0f}",
             line["device"],
         )
+    table.caption = "\n".join(_share_in_words(line) for line in result["rows"] if "share" in line)
     return table
+
+
+def _share_in_words(line: Row) -> str:
+    share, most = line["share"], line["ceilings"]
+    return (
+        f"{line['label']}: {share['of_bandwidth']:.1%} of {most['gigabytes_per_second']:g} GB/s, "
+        f"{share['of_arithmetic']:.1%} of {most['float64_gigaflops']:g} GFLOP/s counted dense"
+    )
 
 
 def in_short(rounds: dict[str, Any] | None) -> str:

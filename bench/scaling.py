@@ -185,6 +185,7 @@ def plot(found: Document, path: Path) -> None:
     )
     for axis in (time_axis, memory, size):
         axis.grid(visible=True, which="major", alpha=0.3)
+        axis.set_visible(bool(axis.lines))
     if time_axis.lines:
         time_axis.legend(fontsize="small")
     figure.savefig(path, metadata={"Date": None})

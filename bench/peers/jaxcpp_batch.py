@@ -24,9 +24,6 @@ from jaxcpp.fleet.pack import Bucket, Lanes, Shape
 from jaxcpp.fleet.parts import solve_in_parts
 from jaxcpp.fleet.settings import Settings
 
-MOST_BY_ADMM = 256
-"""Contracts of a batch by ADMM."""
-
 
 def run(instances: Instances, tolerance: float, repeats: int, variant: str) -> Answer:
     """All contracts on JAX's first device, in float64, as one bucket of the main job.
@@ -35,9 +32,7 @@ def run(instances: Instances, tolerance: float, repeats: int, variant: str) -> A
     """
     settle_backend()
     device = jax.devices()[0]
-    settings = Settings(tolerance=tolerance)
-    if variant == "admm":  # a few contracts are not filled up to a whole batch: its rounds are dear
-        settings = replace(settings, method="admm", batch=min(len(instances), MOST_BY_ADMM))
+    settings = Settings(tolerance=tolerance, method="admm" if variant == "admm" else "newton")
 
     def build() -> Bucket:
         bucket = bucket_of(instances)
