@@ -13,7 +13,8 @@ from bench.stored import RESULTS, Document, Row, load, rate
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN = "<!-- made by `python -m bench table`; change the results, not the table -->"
 END = "<!-- end of the table -->"
-TIGHT = 1e-6
+SMALL = 10.0
+"""Rates below this have a decimal."""
 SIZES = tuple(CASES)
 
 
@@ -46,43 +47,39 @@ def _contracts(folder: Path) -> str:
         "| contracts a second | accuracy | " + " | ".join(heads) + " |",
         "| --- " * (len(SIZES) + 2) + "|",
     ]
-    for platform in ("cpu", "gpu"):
-        for name in PEERS:
-            cells, reached = _cells(found, platform, name)
-            if any(cells):
-                title = f"{PEERS[name].title}, {_on(found, platform, name)}"
-                lines.append(f"| {title} | {reached:.0e} | " + " | ".join(cells) + " |")
+    lines += [_line(title, rows) for title, rows in _by_title(found).items()]
     return "\n".join([*lines, "", *_sources(list(found.values()))])
 
 
-def _cells(found: dict[tuple[str, str], Document], platform: str, name: str) -> tuple[list[str], float]:
-    """A peer's rate at every size, and the worst accuracy among them."""
-    cells, reached = [], 0.0
-    for size in SIZES:
-        row = _row(found.get((size, platform)), name)
-        cells.append("" if row is None else f"{rate(row):,.{0 if rate(row) >= 10.0 else 1}f}")
-        reached = reached if row is None else max(reached, row["accuracy_reached"])
-    return cells, reached
+def _by_title(found: dict[tuple[str, str], Document]) -> dict[str, dict[str, Row]]:
+    """Rows by size for every line of the table: CPUs first, then in the order of the peers."""
+    rows = [
+        (platform, list(PEERS).index(row["peer"]), row["tolerance"], size, row, document)
+        for (size, platform), document in found.items()
+        for row in document["rows"]
+    ]
+    lines: dict[str, dict[str, Row]] = {}
+    for *_, size, row, document in sorted(rows, key=lambda one: one[:3]):
+        certified = f", certified to {row['tolerance']:g}" if row["worst_certified_gap"] is not None else ""
+        lines.setdefault(f"{row['title']}{certified}, {_on(row, document)}", {})[size] = row
+    return lines
 
 
-def _row(found: Document | None, name: str) -> Row | None:
-    """A peer's row at the tightest tolerance that it was asked for."""
-    rows = [] if found is None else [row for row in found["rows"] if row["peer"] == name]
-    return min(rows, key=lambda row: row["tolerance"], default=None)
+def _line(title: str, rows: dict[str, Row]) -> str:
+    """One line: the worst accuracy among the sizes, and the rate at each."""
+    worst = max(row["accuracy_reached"] for row in rows.values())
+    cells = (_short(rate(rows[size])) if size in rows else "" for size in SIZES)
+    return f"| {title} | {worst:.0e} | " + " | ".join(cells) + " |"
 
 
-def _on(found: dict[tuple[str, str], Document], platform: str, name: str) -> str:
-    """What a peer ran on, in the first size that has it."""
-    for size in SIZES:
-        document = found.get((size, platform))
-        row = _row(document, name)
-        if document is not None and row is not None:
-            return (
-                row["device"][4:]
-                if row["platform"] == "gpu"
-                else f"{document['processor'].split()[0]} CPU cores"
-            )
-    return ""
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= SMALL else f"{number:.1f}"
+
+
+def _on(row: Row, document: Document) -> str:
+    """What a row was measured on: the device, or the number of processors."""
+    cores = f"{document['processor'].split()[0]} CPU cores"
+    return str(row["device"])[4:] if row["platform"] == "gpu" else cores
 
 
 def _dimensions(size: str) -> str:

@@ -14,7 +14,14 @@ from bench.compare import OtherDeviceError, ratios, summary
 from bench.everything import parts, run_all
 from bench.stored import RESULTS, document, load, rate, store
 
-LINE = {"peer": "jaxcpp", "title": "jaxcpp", "tolerance": 1e-6, "accuracy_reached": 3e-7, "device": "cpu cpu"}
+LINE = {
+    "peer": "jaxcpp",
+    "title": "jaxcpp",
+    "tolerance": 1e-6,
+    "accuracy_reached": 3e-7,
+    "worst_certified_gap": 5e-7,
+    "device": "cpu cpu",
+}
 
 
 def row(label="jaxcpp, 1e-06", contracts=100, solve=(1.0, 2.0, 4.0), **facts):
@@ -88,20 +95,18 @@ def test_a_document_says_where_it_was_made_and_whether_others_worked_there(tmp_p
 
 
 def test_tables_are_made_of_the_results(tmp_path):
-    document = {
-        **made(
-            row(solve=[0.01]),
-            row("exact", peer="ortools", title="OR-Tools flow"),
-            row("loose", tolerance=1e-4),
-        )
-    }
-    document["busy"] = True
-    (tmp_path / "contracts-S-cpu.json").write_text(json.dumps(document))
+    exact = {"peer": "ortools", "title": "OR-Tools flow", "worst_certified_gap": None}
+    ours = row(solve=[0.01]), row("loose", tolerance=1e-4, contracts=7)
+    found = made(row("exact", **exact), *ours) | {"busy": True}
+    (tmp_path / "contracts-S-cpu.json").write_text(json.dumps(found))
+    (tmp_path / "contracts-L-cpu.json").write_text(json.dumps(made(row(accuracy_reached=4e-7))))
     lines = readme.tables(tmp_path).splitlines()
-    assert "| jaxcpp, 2 CPU cores | 3e-07 | 10,000 |  |  |  |" in lines
-    assert "| OR-Tools flow, 2 CPU cores | 3e-07 | 50 |  |  |  |" in lines
-    assert len(lines) == 6  # the loose row is not in the table
-    assert "the machine was busy" in lines[-1]
+    assert lines[2:5] == [
+        "| jaxcpp, certified to 1e-06, 2 CPU cores | 4e-07 | 10,000 |  | 50 |  |",
+        "| jaxcpp, certified to 0.0001, 2 CPU cores | 3e-07 | 3.5 |  |  |  |",
+        "| OR-Tools flow, 2 CPU cores | 3e-07 | 50 |  |  |  |",
+    ]
+    assert "the machine was busy" in lines[-1] + lines[-2]
 
 
 def test_the_readme_agrees_with_the_stored_results():
