@@ -161,12 +161,11 @@ def scaling_(
     results: Folder = stored.RESULTS,
 ) -> None:
     """Time and memory a contract over how many there are and how large they are; a log-log plot."""
-    rows = []
+    points = scaling.of_problems() if problems else []
     for part in batches.split():
         size, counts = part.split(":")
-        rows += scaling.of_batches(_sizes(size)[0], _numbers(counts), repeats, _told)
-    rows += scaling.of_problems(repeats, _told) if problems else []
-    rows += scaling.of_fleets(_numbers(products), repeats, _told)
+        points += scaling.of_batches(_sizes(size)[0], _numbers(counts))
+    rows = scaling.measure([*points, *scaling.of_fleets(_numbers(products))], repeats, _told)
     found = scaling.result(rows)
     OUT.print(scaling.shown(found))
     path = stored.store("scaling", found, results)

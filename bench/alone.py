@@ -28,6 +28,14 @@ def alone(function: str, environment: dict[str, str] | None = None, **asked: Any
         return json.loads(out.read_text(encoding="utf-8"))
 
 
+def own_cache(folder: Path) -> dict[str, str]:
+    """Environment of processes that share compiled programs with each other and with nobody before them."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+
+
 def main() -> None:
     """The process's own side."""
     function, asked, out = sys.argv[1:]

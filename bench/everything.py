@@ -29,12 +29,13 @@ def parts(results: Path, *, rehearse: bool = False) -> list[Part]:
             ("scaling", 1.0, ["scaling", "--repeats", "1", *few, *out]),
         ]
     compared = ["contracts", "--size"]
+    points = ["--batches", "S:1,100,1000,10000,100000 M:1000,10000", "--products", "1000,10000"]
     return [
-        *((f"contracts {size}", 75.0, [*compared, size, "--batch", n, *out]) for size, n in batches.items()),
-        ("fleets", 70.0, ["fleets", *out]),
-        ("cold", 110.0, ["cold", "--repeats", "2", *out]),
-        ("admm", 60.0, ["admm", *out]),
-        ("scaling", 150.0, ["scaling", "--repeats", "2", "--products", "1000,3291,10000", *out]),
+        *((f"contracts {size}", 60.0, [*compared, size, "--batch", n, *out]) for size, n in batches.items()),
+        ("fleets", 60.0, ["fleets", *out]),
+        ("cold", 90.0, ["cold", "--repeats", "2", *out]),
+        ("admm", 90.0, ["admm", *out]),
+        ("scaling", 210.0, ["scaling", "--repeats", "2", *points, *out]),
         ("second night", 30.0, ["second-night", *out]),
     ]
 

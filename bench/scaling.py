@@ -6,16 +6,17 @@ Every point is a process of its own. A batch holds up to 1,024 different contrac
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
-from bench.alone import alone
+from bench.alone import alone, own_cache
 from bench.cases import CASES, Case, generate
 from bench.contracts import in_short, spread
 from bench.limits import numbers
@@ -23,41 +24,55 @@ from bench.memory import forget_peak, held_megabytes, peak_megabytes
 from bench.stored import Document, Row, document
 
 DIFFERENT = 1024
-BATCHES = {"S": (1, 10, 100, 1_000, 10_000, 100_000), "M": (1, 10, 100, 1_000, 10_000)}
-PROBLEMS = tuple(Case(10 * k, 25 * k, max(5 * k // 2, 1)) for k in (1, 2, 4, 8, 12))
-PRODUCTS = (100, 1_000, 3_291, 10_000, 33_000)
+PROBLEMS = tuple(Case(10 * k, 25 * k, max(5 * k // 2, 1)) for k in (1, 2, 4, 8))
 AT_ONCE = 64  # contracts of each problem size
 FLAT = (1_000, 100_000)
 """Between these numbers of contracts the time of one should stay the same."""
 
 
-def of_batches(size: str, batches: Sequence[int], repeats: int, told: Callable[[str], None]) -> list[Row]:
-    """A row a batch of contracts of one size."""
+@dataclass(frozen=True)
+class Point:
+    """One measurement, a function of this package in a process of its own, and where it belongs."""
+
+    label: str
+    series: str
+    function: str
+    asked: dict[str, Any]
+
+
+def of_batches(size: str, batches: Sequence[int]) -> list[Point]:
+    """Batches of contracts of one size."""
+    series, case = f"contracts of size {size}", asdict(CASES[size])
+    return [
+        Point(f"{size} x {n}", series, "bench.scaling:measured", {"case": case, "batch": n}) for n in batches
+    ]
+
+
+def of_problems() -> list[Point]:
+    """Contracts of growing size, equally many of each."""
+    return [
+        Point(
+            f"{case.inbound} x {case.regions} x {case.sources}", "problems", "bench.scaling:measured",
+            {"case": asdict(case), "batch": AT_ONCE},
+        )
+        for case in PROBLEMS
+    ]  # fmt: skip
+
+
+def of_fleets(products: Sequence[int]) -> list[Point]:
+    """Fleets like the bundled one, of so many products."""
+    series = "products like Iowa's"
+    return [Point(f"iowa x {n}", series, "bench.fleets:measured", {"name": f"iowa-{n}"}) for n in products]
+
+
+def measure(points: Sequence[Point], repeats: int, told: Callable[[str], None]) -> list[Row]:
+    """A row a point; what one of them has compiled the next ones need not."""
     rows = []
-    for batch in batches:
-        told(f"{batch:,} contracts of size {size}")
-        rows.append(alone("bench.scaling:measured", case=asdict(CASES[size]), batch=batch, repeats=repeats))
-        rows[-1] |= {"label": f"{size} x {batch}", "series": f"contracts of size {size}"}
-    return rows
-
-
-def of_problems(repeats: int, told: Callable[[str], None]) -> list[Row]:
-    """A row a size of problem, of equally many contracts."""
-    rows = []
-    for case in PROBLEMS:
-        told(f"contracts of {case.inbound} x {case.regions} x {case.sources}")
-        rows.append(alone("bench.scaling:measured", case=asdict(case), batch=AT_ONCE, repeats=repeats))
-        rows[-1] |= {"label": f"{case.inbound}x{case.regions}x{case.sources}", "series": "problems"}
-    return rows
-
-
-def of_fleets(products: Sequence[int], repeats: int, told: Callable[[str], None]) -> list[Row]:
-    """A row a fleet like the bundled one, of so many products."""
-    rows = []
-    for count in products:
-        told(f"{count:,} products like Iowa's")
-        rows.append(alone("bench.fleets:measured", name=f"iowa-{count}", repeats=repeats))
-        rows[-1] |= {"label": f"iowa x {count}", "series": "products like Iowa's"}
+    with tempfile.TemporaryDirectory() as cache:
+        for point in points:
+            told(point.label)
+            row = alone(point.function, own_cache(Path(cache)), repeats=repeats, **point.asked)
+            rows.append(row | {"label": point.label, "series": point.series})
     return rows
 
 

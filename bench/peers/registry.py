@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -12,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bench.alone import ROOT, own_cache
 from bench.peers.answers import Answer
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 EVERY = {"S": 1_000_000, "M": 1_000_000, "L": 1_000_000, "W": 1_000_000}
 """No limit on the contracts that a peer gets."""
@@ -50,12 +50,12 @@ class Peer:
 PEERS = {
     "jaxcpp": Peer("bench.peers.jaxcpp_batch", "jax", "jaxcpp", "newton", tolerances="each"),
     "ortools": Peer("bench.peers.ortools_flow", "ortools", "OR-Tools flow"),
-    "highs": Peer("bench.peers.highs_lp", "highspy", "HiGHS", most={"S": 256, "M": 128, "L": 16, "W": 4}),
+    "highs": Peer("bench.peers.highs_lp", "highspy", "HiGHS", most={"S": 256, "M": 128, "L": 16, "W": 2}),
     "pot": Peer(
         "bench.peers.pot_emd", "ot", "POT emd", "posed", most={"S": 1024, "M": 512, "L": 128, "W": 32}
     ),
     "pot-eliminated": Peer("bench.peers.pot_emd", "ot", "POT emd, inbound nodes eliminated", "eliminated"),
-    "moreau": Peer("bench.peers.moreau_qp", "moreau", "moreau", most={"S": 64, "M": 32, "L": 4, "W": 2}),
+    "moreau": Peer("bench.peers.moreau_qp", "moreau", "moreau", most={"S": 64, "M": 32, "L": 4, "W": 1}),
     "mpax": Peer(
         "bench.peers.mpax_lp", "mpax", "MPAX r2HPDHG", most={"S": 16, "M": 8, "L": 2, "W": 1},
         exact=False, tolerances="loosest",
@@ -92,12 +92,14 @@ def present(names: Iterable[str]) -> tuple[dict[str, Peer], list[str]]:
 def ask(peer: Peer, instances: Path, tolerance: float, repeats: int, contracts: int) -> Answer:
     """Run one peer in its own process on the first contracts of a file.
 
-    Raises CalledProcessError where it fails.
+    What it compiles is kept beside that file, for the next to be asked. Raises CalledProcessError where it
+    fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "answer.json"
         command = [sys.executable, "-m", peer.module, str(instances), str(out)]
         command += ["--tolerance", repr(tolerance), "--repeats", str(repeats)]
         command += ["--contracts", str(contracts), "--variant", peer.variant]
-        subprocess.run(command, cwd=ROOT, check=True)
+        environment = os.environ | own_cache(instances.parent / "compiled")
+        subprocess.run(command, cwd=ROOT, check=True, env=environment)
         return Answer(**json.loads(out.read_text()))
