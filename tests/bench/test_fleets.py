@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import time
+
 import numpy as np
 import pytest
 
 from bench import cold, fleets
 from jaxcpp.fleet.contracts import contracts
 from jaxcpp.fleet.pack import Packer
+from jaxcpp.fleet.settings import Progress
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +64,31 @@ def test_a_name_that_is_no_fleet_is_refused():
         fleets.fleet_called("ohio-3")
 
 
-@pytest.mark.slow
-def test_a_cold_start_is_timed_to_its_first_batch(tmp_path):
-    found = cold.one("toy", tmp_path)
-    assert 0.0 < found["first"] <= found["all"]
-    assert found["contracts"] == 1
+def test_a_cold_start_ends_its_first_batch_when_the_command_says_so(tmp_path, monkeypatch):
+    from jaxcpp.cli import app, progress
+
+    out = tmp_path / "first.json"
+
+    def run():
+        with progress.progress_bar(None) as note:
+            note(Progress(total=3, done=0, certified=0, worst_gap=0.0))
+            assert not out.exists()
+            note(Progress(total=3, done=2, certified=2, worst_gap=0.0))
+            first = out.read_text()
+            note(Progress(total=3, done=3, certified=3, worst_gap=0.0))
+            assert out.read_text() == first
+
+    monkeypatch.setattr(progress, "progress_bar", progress.progress_bar)  # put back afterwards
+    monkeypatch.setattr("sys.argv", [])
+    monkeypatch.setattr(app, "main", run)
+    before = time.time()
+    cold.command("fleet", "run", str(out))
+    told = json.loads(out.read_text())
+    assert told["total"] == 3
+    assert before <= told["at"] <= time.time()
+
+
+def test_cold_starts_are_told_by_cache():
+    runs = [{"first": 2.0, "all": 3.0, "contracts": 1, "platform": "cpu", "device": "cpu (cpu)"}]
+    line = cold.row("toy", "empty", runs)
+    assert (line["label"], line["solve"], line["all"]) == ("toy, cache empty", [2.0], [3.0])

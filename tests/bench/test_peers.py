@@ -48,10 +48,10 @@ def needs(peer: Peer) -> pytest.MarkDecorator:
     [
         pytest.param(
             name,
-            marks=[needs(peer), *([pytest.mark.slow] if name in ("mpax", "ott-admm", "jaxcpp-admm") else [])],
+            marks=[needs(peer), *([pytest.mark.slow] if name in ("mpax", "ott-admm") else [])],
         )
         for name, peer in PEERS.items()
-        if name != "jaxcpp"  # tested where its arrays are
+        if peer.needs != "jax"  # jaxcpp itself, tested elsewhere
     ],
 )
 def test_a_peer_finds_the_least_costs(name, instances, exact):
