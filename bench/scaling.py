@@ -95,10 +95,12 @@ def measured(case: dict[str, Any], batch: int, repeats: int, tolerance: float = 
     bucket = bucket_of(few.some(np.resize(np.arange(len(few)), batch)))
     forget_peak()  # of making the arrays
     before = held_megabytes()
+    worked = time.process_time()
     for _ in range(repeats):
         begun = time.perf_counter()
         solved = solve_in_parts(bucket, settings, silent)
         spent.append(time.perf_counter() - begun)
+    worked = time.process_time() - worked
     device = jax.devices()[0]
     contract = solved.contract
     return {
@@ -108,6 +110,7 @@ def measured(case: dict[str, Any], batch: int, repeats: int, tolerance: float = 
         "certified": float(np.mean(np.asarray(contract.code) != NOT_CONVERGED)),
         "rounds": spread(np.asarray(contract.rounds)),
         "solve": spent,
+        "work": worked / repeats,
         "compile": max(first - statistics.median(spent) * min(1.0, len(few) / batch), 0.0),
         "numbers": numbers(Case(**case)),
         "megabytes": peak_megabytes(),
@@ -136,8 +139,10 @@ def each(row: Row) -> float:
 def flatness(rows: list[Row]) -> dict[str, float] | None:
     """Between a thousand contracts and a hundred thousand: dearest over cheapest contract, and memory.
 
-    `kilobytes_each` is what each further contract adds to the most memory held, `solving` the part of it that
-    was not there before the clock started. Nothing where fewer than two rows lie there.
+    `time` is of seconds passed, `work` of seconds that all cores together worked on it, which others on the
+    machine hardly touch. `kilobytes_each` is what each further contract adds to the most memory held,
+    `solving` the part of it that was not there before the clock started. Nothing where fewer than two rows
+    lie there.
     """
     within = [row for row in rows if FLAT[0] <= row["contracts"] <= FLAT[1]]
     if len({row["contracts"] for row in within}) < 2:
@@ -147,7 +152,8 @@ def flatness(rows: list[Row]) -> dict[str, float] | None:
     return {
         "from": first["contracts"],
         "to": last["contracts"],
-        "time": max(map(each, within)) / min(map(each, within)),
+        "time": _spread([each(row) for row in within]),
+        "work": _spread([row["work"] / row["contracts"] for row in within]),
         "kilobytes_each": 1024.0 * (last["megabytes"] - first["megabytes"]) / more,
         "solving": 1024.0 * (_added(last) - _added(first)) / more,
     }
@@ -156,20 +162,31 @@ def flatness(rows: list[Row]) -> dict[str, float] | None:
 def shown(found: Document) -> Table:
     """Points as people read them."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("", "contracts", "ms each", "compile", "MB", "rounds"):
+    for column in ("", "contracts", "ms each", "work", "compile", "MB", "rounds"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for row in found["rows"]:
         table.add_row(
-            row["label"], f"{row['contracts']:,}", f"{1e3 * each(row):.3f}", f"{row['compile']:.1f} s",
-            f"{row['megabytes']:,.0f}", in_short(row["rounds"]),
-        )  # fmt: skip
+            row["label"],
+            f"{row['contracts']:,}",
+            f"{1e3 * each(row):.3f}",
+            f"{1e3 * row['work'] / row['contracts']:.3f}",
+            f"{row['compile']:.1f} s",
+            f"{row['megabytes']:,.0f}",
+            in_short(row["rounds"]),
+        )
     for name, flat in found["flatness"].items():
         if flat is not None:
             table.caption = (table.caption or "") + (
-                f"{name}, {flat['from']:,} to {flat['to']:,}: dearest over cheapest {flat['time']:.2f}, "
+                f"{name}, {flat['from']:,} to {flat['to']:,}: dearest over cheapest {flat['time']:.2f} "
+                f"({flat['work']:.2f} in work), "
                 f"{flat['kilobytes_each']:.1f} kB for each more, {flat['solving']:.1f} of them in solving\n"
             )
     return table
+
+
+def _spread(seconds: list[float]) -> float:
+    """Most over least."""
+    return max(seconds) / min(seconds)
 
 
 def _added(row: Row) -> float:

@@ -129,10 +129,13 @@ def test_a_text_without_markers_is_refused():
 
 def test_flatness_is_of_a_thousand_contracts_and_more():
     points = ((10, 5.0, 1.0), (1000, 1.0, 10.0), (3000, 2.4, 14.0))
-    rows = [row(contracts=n, solve=[s], megabytes=m, megabytes_before=m / 2.0) for n, s, m in points]
+    rows = [
+        row(contracts=n, solve=[s], work=1e-3 * n, megabytes=m, megabytes_before=m / 2.0)
+        for n, s, m in points
+    ]
     found = scaling.flatness(rows)
     assert found == pytest.approx(
-        {"from": 1000, "to": 3000, "time": 1.25, "kilobytes_each": 2.048, "solving": 1.024}
+        {"from": 1000, "to": 3000, "time": 1.25, "work": 1.0, "kilobytes_each": 2.048, "solving": 1.024}
     )
     assert scaling.flatness(rows[:2]) is None
 
