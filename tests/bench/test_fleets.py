@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from bench import cold, fleets
 from jaxcpp.fleet.contracts import contracts
@@ -70,7 +71,7 @@ def test_a_cold_start_ends_its_first_batch_when_the_command_says_so(tmp_path, mo
     out = tmp_path / "first.json"
 
     def run():
-        with progress.progress_bar(None) as note:
+        with progress.progress_bar(Console()) as note:
             note(Progress(total=3, done=0, certified=0, worst_gap=0.0))
             assert not out.exists()
             note(Progress(total=3, done=2, certified=2, worst_gap=0.0))
