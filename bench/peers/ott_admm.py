@@ -20,6 +20,7 @@ from bench.cases import Floats, Instances
 from bench.peers.answers import Answer, main
 from bench.peers.clock import clocked
 from bench.peers.jaxcpp_batch import bucket_of, settle_backend
+from bench.peers.wright import log_omega
 from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.consensus.solve import solve
@@ -72,15 +73,6 @@ class SinkhornAgent(TransportAgent):
         inner = jax.lax.fori_loop(0, SWEEPS, sweep, memory.price)
         # Of both marginals the private one is kept: a plan that sums to the demand can be lived with.
         return jnp.exp(reach(inner) - inner / epsilon), Memory(inner, memory.rounds + SWEEPS)
-
-
-def log_omega(x: Float[Array, " n"]) -> Float[Array, " n"]:
-    """`log w` where `w + log w = x`: the logarithm of Wright's omega, by Newton from either asymptote."""
-    y = jnp.where(x > 1.0, jnp.log(jnp.maximum(x, 1.0)), x - jnp.log1p(jnp.exp(jnp.minimum(x, 1.0))))
-    for _ in range(4):
-        w = jnp.exp(y)
-        y = y - (w + y - x) / (w + 1.0)
-    return y
 
 
 def consensus(lane: Lanes, tolerance: Float[Array, ""]) -> tuple[Outcome, Float[Array, ""]]:
