@@ -56,9 +56,9 @@ class Instances:
         _, inbound, regions = self.unit_cost.shape
         return Case(inbound, regions, self.capacity.shape[1], self.capacity.shape[2])
 
-    def some(self, index: slice) -> Instances:
+    def some(self, index: slice | NDArray[np.intp]) -> Instances:
         """A part of the batch."""
-        arrays = {name: value[index] for name, value in asdict(self).items() if np.ndim(value)}
+        arrays = {name: value[index] for name, value in vars(self).items() if np.ndim(value)}
         return replace(self, **arrays)
 
     def save(self, path: Path) -> None:

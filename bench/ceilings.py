@@ -1,4 +1,4 @@
-"""What the machine can do at most: `python -m bench.ceilings` copies memory and multiplies matrices.
+"""What the machine can do at most: `python -m bench ceilings` copies memory and multiplies matrices.
 
 Float64, on JAX's first device. Every other figure is a share of these.
 """
@@ -28,7 +28,7 @@ def median_seconds(run: Callable[[], jax.Array], repeats: int = 9) -> float:
     return statistics.median(spent)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:  # noqa: ARG001  (there is nothing to choose)
     """Print bytes and floating-point operations a second, as one line of JSON."""
     settle_backend()
     device = jax.devices()[0]

@@ -1,180 +1,212 @@
-"""Contracts a second, beside exact peers, on the same contracts: `python -m bench.contracts --size M`.
+"""Contracts a second, beside peers, on the same contracts: `python -m bench contracts --size M`.
 
-The answers are compared first; nothing is timed unless they agree.
+Nothing is told of a time unless the answers agree.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from numpy.typing import ArrayLike
 from rich.table import Table
 
-from bench.cases import CASES, generate
-from bench.machine import where
+from bench import limits
+from bench.cases import CASES, Case, Floats, generate
 from bench.peers.answers import Answer
+from bench.peers.registry import PEERS, Peer, ask
+from bench.stored import Document, Row, document, rate
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = Path(__file__).resolve().parent / "results"
 BATCHES = {"S": 1024, "M": 512, "L": 64, "W": 16}
 ROUNDING = 1e-8  # what an "exact" cost may miss by in double precision and default tolerances
 
+Asked = tuple[str, float]
+"""A peer's name and the tolerance it was given."""
+
+
+class DisagreementError(Exception):
+    """The peers' answers are not those of the same problem; says whose and by how much."""
+
 
 @dataclass(frozen=True)
-class Peer:
-    """A module to run, the library it needs, and the name in the table."""
+class Plan:
+    """What is compared: contracts of one size, and to what accuracy."""
 
-    module: str
-    needs: str
-    title: str
+    size: str = "M"
+    batch: int = 512
+    tolerances: tuple[float, ...] = (1e-4, 1e-6)
+    repeats: int = 3
+    seed: int = 0
+
+    @property
+    def case(self) -> Case:
+        """The size of a contract."""
+        return CASES[self.size]
 
 
-PEERS = {
-    "jaxcpp": Peer("bench.peers.jaxcpp_batch", "jax", "jaxcpp"),
-    "ortools": Peer("bench.peers.ortools_flow", "ortools", "OR-Tools flow"),
-    "highs": Peer("bench.peers.highs_lp", "highspy", "HiGHS"),
-}
+def compare(
+    plan: Plan,
+    peers: dict[str, Peer],
+    told: Callable[[str], None] = lambda _: None,
+    kind: str = "contracts",
+) -> Document:
+    """Ask every peer, hold the answers against each other, and make the document.
 
-
-def ask(peer: Peer, instances: Path, tolerance: float, repeats: int) -> Answer:
-    """Run one peer in its own process. Raises CalledProcessError where it fails."""
+    Raises DisagreementError where a peer that should be exact is not, or a certificate does not hold.
+    """
+    instances = generate(plan.case, plan.batch, plan.seed)
+    answers: dict[Asked, Answer] = {}
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "answer.json"
-        command = [sys.executable, "-m", peer.module, str(instances), str(out)]
-        command += ["--tolerance", repr(tolerance), "--repeats", str(repeats)]
-        subprocess.run(command, cwd=ROOT, check=True)
-        return Answer(**json.loads(out.read_text()))
+        path = Path(folder) / "instances.npz"
+        instances.save(path)
+        for name, peer in peers.items():
+            for tolerance in peer.given(plan.tolerances):
+                told(f"{plan.size}: {peer.title} at {tolerance:g}")
+                count = peer.contracts(plan.size, plan.batch)
+                answers[name, tolerance] = ask(peer, path, tolerance, plan.repeats, count)
+    wrong = disagreements(answers, best_known(answers))
+    if wrong:
+        raise DisagreementError("\n  ".join(["the answers disagree:", *wrong]))
+    reached = accuracy(answers, best_known(answers))
+    rows = [row(asked, answer, reached[asked], plan) for asked, answer in answers.items()]
+    return document(kind, rows, size=plan.size, case=asdict(plan.case), batch=plan.batch, seed=plan.seed)
 
 
-def accuracy(answers: dict[str, Answer]) -> dict[str, float]:
-    """How much dearer than the cheapest plan each peer's are, the worst contract, as a fraction."""
-    costs = {name: np.array(answer.costs) for name, answer in answers.items()}
-    best = np.min(list(costs.values()), axis=0)
-    return {name: float(np.max((found - best) / best)) for name, found in costs.items()}
+def best_known(answers: dict[Asked, Answer]) -> Floats:
+    """The least cost of every contract, by the peers whose plans keep every constraint [currency]."""
+    kept = [answer.costs for answer in answers.values() if not answer.unbalanced]
+    kept = kept or [answer.costs for answer in answers.values()]
+    best = np.full(max(map(len, kept)), np.inf)
+    for costs in kept:
+        best[: len(costs)] = np.minimum(best[: len(costs)], costs)
+    return best
 
 
-def disagreements(answers: dict[str, Answer], tolerance: float) -> list[str]:
-    """What is wrong with the answers, in words; nothing where they agree to the tolerance."""
+def accuracy(answers: dict[Asked, Answer], best: Floats) -> dict[Asked, float]:
+    """How far each answer is from the best known, in the worst contract, as a fraction of its cost.
+
+    A plan that misses demand or balance is as far off as the share of units that it misses, at least.
+    """
+    return {
+        asked: max(
+            float(np.max(np.abs(np.array(answer.costs) / best[: len(answer.costs)] - 1.0))),
+            *answer.unbalanced,
+            0.0,
+        )
+        for asked, answer in answers.items()
+    }
+
+
+def disagreements(answers: dict[Asked, Answer], best: Floats) -> list[str]:
+    """What is wrong with the answers, in words; nothing where they agree."""
     wrong = [
-        f"{name}: a plan {missed:.1e} dearer than the best known, tolerance {tolerance:.1e}"
-        for name, missed in accuracy(answers).items()
-        if not missed <= tolerance + ROUNDING
+        f"{name}: a plan {missed:.1e} from the best known, tolerance {tolerance:.1e}"
+        for (name, tolerance), missed in accuracy(answers, best).items()
+        if not missed <= tolerance + ROUNDING and (PEERS[name].exact or np.isnan(missed))
     ]
-    best = np.min([answer.costs for answer in answers.values()], axis=0)
-    for name, answer in answers.items():
+    for (name, _), answer in answers.items():
         if answer.certified:
-            true = (np.array(answer.costs) - best) / best
+            costs = np.array(answer.costs)
+            true = costs / best[: len(costs)] - 1.0
             beyond = float(np.max(true - np.array(answer.certified)))
             if not beyond <= ROUNDING:
                 wrong.append(f"{name}: true gap beyond the certified one by {beyond:.1e}")
     return wrong
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Check, time, print and store one comparison; 1 where the answers disagree."""
-    options = _options(arguments)
-    out = Console(stderr=True)
-    peers = {}
-    for name in options.peers.split(","):
-        if importlib.util.find_spec(PEERS[name].needs) is None:
-            out.print(f"{PEERS[name].title} is left out: {PEERS[name].needs} is not installed")
-        else:
-            peers[name] = PEERS[name]
-    instances = generate(CASES[options.size], options.batch, options.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "instances.npz"
-        instances.save(path)
-        answers = {name: ask(peer, path, options.tolerance, 1) for name, peer in peers.items()}
-        wrong = disagreements(answers, options.tolerance)
-        if wrong:
-            out.print("the answers disagree, nothing is timed:", *wrong, sep="\n  ")
-            return 1
-        timed = {name: ask(peer, path, options.tolerance, options.repeats) for name, peer in peers.items()}
-    rows = [_row(name, timed[name], len(instances), accuracy(timed)[name]) for name in timed]
-    Console().print(_table(options.size, rows))
-    stored = _store(options, rows)
-    out.print(f"written to {stored}")
-    return 0
-
-
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.contracts", description=__doc__)
-    parser.add_argument("--size", choices=sorted(CASES), default="M")
-    parser.add_argument("--batch", type=int, help="contracts (default: by size)")
-    parser.add_argument("--tolerance", type=float, default=1e-6, help="relative cost difference allowed")
-    parser.add_argument("--repeats", type=int, default=3, help="timed repetitions; the median counts")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the stored result")
-    parser.add_argument("--peers", default=",".join(PEERS), help="which, separated by commas")
-    options = parser.parse_args(arguments)
-    options.batch = options.batch or BATCHES[options.size]
-    return options
-
-
-def _row(name: str, answer: Answer, contracts: int, reached: float) -> dict[str, Any]:
-    solve = statistics.median(answer.solve)
-    build = statistics.median(answer.build)
+def row(asked: Asked, answer: Answer, reached: float, plan: Plan) -> Row:
+    """What is kept of a peer's answer."""
+    name, tolerance = asked
     facts = asdict(answer)
-    del facts["costs"], facts["certified"]
+    gaps = np.array(facts.pop("certified"))
+    del facts["costs"], facts["unbalanced"]
+    count = len(answer.costs)
+    spent = statistics.median(answer.solve) + statistics.median(answer.build)
     return {
+        "label": f"{PEERS[name].title}, {tolerance:g}",
         "peer": name,
-        "contracts_per_second": contracts / solve,
-        "contracts_per_second_with_building": contracts / (solve + build),
+        "title": PEERS[name].title,
+        "tolerance": tolerance,
+        "contracts": count,
+        "contracts_per_second": count / statistics.median(answer.solve),
+        "contracts_per_second_with_building": count / spent,
         "accuracy_reached": reached,
-        "worst_certified_gap": max(answer.certified) if answer.certified else None,
+        "worst_certified_gap": float(gaps.max()) if len(gaps) else None,
+        "certified": float(np.mean(gaps <= tolerance)) if len(gaps) else None,
         **facts,
+        "rounds": spread(answer.rounds),
+    } | _share(name, answer, count / statistics.median(answer.solve), plan)
+
+
+def _share(name: str, answer: Answer, contracts_per_second: float, plan: Plan) -> Row:
+    """Of the machine's limits, for price Newton; they are measured in the same run."""
+    if PEERS[name].module != "bench.peers.jaxcpp_batch" or PEERS[name].variant != "newton":
+        return {}
+    from bench.machine import ceilings
+
+    found = ceilings()
+    rounds = float(np.mean(answer.rounds)) if answer.rounds else 0.0
+    return {"ceilings": found, "share": limits.shares(plan.case, rounds, contracts_per_second, found)}
+
+
+def spread(rounds: ArrayLike) -> dict[str, float] | None:
+    """Median, 99 % and most; nothing where there are none."""
+    found = np.asarray(rounds)
+    if not found.size:
+        return None
+    return {
+        "median": float(np.median(found)),
+        "p99": float(np.quantile(found, 0.99, method="higher")),
+        "most": float(found.max()),
     }
 
 
-def _table(size: str, rows: list[dict[str, Any]]) -> Table:
-    case = CASES[size]
+def shown(result: Document) -> Table:
+    """A comparison as people read it."""
+    case = Case(**result["case"])
     weeks = f" x {case.weeks} weeks" if case.weeks > 1 else ""
-    title = f"{size}: {case.inbound} inbound x {case.regions} regions x {case.sources} sources{weeks}"
+    title = (
+        f"{result['size']}: {case.inbound} inbound x {case.regions} regions x {case.sources} sources{weeks}"
+    )
     table = Table(title=title, box=None, padding=(0, 2, 0, 0))
-    for column in ("", "contracts/s", "ratio", "with building", "accuracy", "on"):
+    columns = (
+        "", "asked", "contracts", "a second", "ratio", "with building", "accuracy", "rounds", "compile",
+        "MB", "on",
+    )  # fmt: skip
+    for column in columns:
         table.add_column(column, justify="left" if column in ("", "on") else "right", no_wrap=True)
-    first = rows[0]["contracts_per_second"]
-    for row in rows:
+    first = rate(result["rows"][0])
+    for line in result["rows"]:
         table.add_row(
-            PEERS[row["peer"]].title,
-            f"{row['contracts_per_second']:,.1f}",
-            f"{row['contracts_per_second'] / first:.2f}",
-            f"{row['contracts_per_second_with_building']:,.1f}",
-            f"{row['accuracy_reached']:.0e}",
-            row["device"],
+            line["title"],
+            f"{line['tolerance']:.0e}",
+            f"{line['contracts']:,}",
+            f"{rate(line):,.1f}",
+            f"{rate(line) / first:.3g}",
+            f"{line['contracts_per_second_with_building']:,.1f}",
+            f"{line['accuracy_reached']:.0e}",
+            in_short(line.get("rounds")),
+            f"{line['compile']:.1f} s",
+            f"{line.get('megabytes', 0.0):,.0f}",
+            line["device"],
         )
+    table.caption = "\n".join(_share_in_words(line) for line in result["rows"] if "share" in line)
     return table
 
 
-def _store(options: argparse.Namespace, rows: list[dict[str, Any]]) -> Path:
-    platforms = {row["platform"] for row in rows}
-    path = (
-        options.results
-        / f"contracts-{options.size}-{options.batch}-{'gpu' if 'gpu' in platforms else 'cpu'}.json"
+def _share_in_words(line: Row) -> str:
+    share, most = line["share"], line["ceilings"]
+    return (
+        f"{line['label']}: {share['of_bandwidth']:.1%} of {most['gigabytes_per_second']:g} GB/s, "
+        f"{share['of_arithmetic']:.1%} of {most['float64_gigaflops']:g} GFLOP/s counted dense"
     )
-    document = {
-        "case": asdict(CASES[options.size]),
-        "batch": options.batch,
-        "seed": options.seed,
-        "tolerance": options.tolerance,
-        "repeats": options.repeats,
-        **where(),
-        "rows": rows,
-    }
-    options.results.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=2) + "\n")
-    return path
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def in_short(rounds: dict[str, Any] | None) -> str:
+    """Median / 99 % / most."""
+    return "" if rounds is None else " / ".join(f"{rounds[part]:.0f}" for part in ("median", "p99", "most"))

@@ -1,4 +1,4 @@
-"""What every vendor's absence costs to work out, warm and cold: `python -m bench.counterfactuals --size S`.
+"""What every vendor's absence costs to work out, warm and cold: `python -m bench counterfactuals --size S`.
 
 Contracts of one product that several vendors ship. The full run is solved once; then each vendor's
 counterfactual, all as lanes of one batch, from the full run's price (warm) and from the vendors' quotes
@@ -23,9 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from bench.cases import CASES, Instances, generate
-from bench.contracts import RESULTS
 from bench.machine import where
 from bench.peers.jaxcpp_batch import settle_backend
+from bench.stored import RESULTS
 from jaxcpp.agents.bundle import Catalogue, Frame, Vendors
 from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import Outcome
@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.counterfactuals", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench counterfactuals", description=__doc__)
     parser.add_argument("--size", choices=sorted(CASES), default="S")
     parser.add_argument("--batch", type=int, help="contracts (default: by size)")
     parser.add_argument("--vendors", type=int, default=3)

@@ -1,4 +1,4 @@
-"""A reverse pass beside a solve from a warm start, in the same run: `python -m bench.gradients --size S`.
+"""A reverse pass beside a solve from a warm start, in the same run: `python -m bench gradients --size S`.
 
 The gradient is compared with central differences first; nothing is timed unless they agree.
 """
@@ -56,13 +56,13 @@ def seconds(run: Callable[[], Any], repeats: int) -> list[float]:
     return taken
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Check, time, write; 1 where the gradient is not that of the differences."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=("S", "M", "L"), default="S")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=5)
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     jax.config.update("jax_enable_x64", True)
 
     retailer, supplier = parties(generate(CASES[asked.size], asked.batch))

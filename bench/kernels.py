@@ -1,4 +1,4 @@
-"""The native search alone, on JAX's first device: `python -m bench.kernels --sizes S,M --batches 4096,1024`.
+"""The native search alone, on JAX's first device: `python -m bench kernels --sizes S,M --batches 4096,1024`.
 
 Every contract's price is judged first: the dual bound it proves must be that of the kernel on the CPU,
 to the tolerance. Nothing is timed otherwise.
@@ -58,7 +58,7 @@ def bound(retailer: Any, supplier: Any, price: np.ndarray, lane: int) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Check, time and print; 1 where a price is not worth what the CPU's is."""
-    parser = argparse.ArgumentParser(prog="python -m bench.kernels", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench kernels", description=__doc__)
     parser.add_argument("--sizes", default="S,M,L,W")
     parser.add_argument("--batches", default="4096,1024,256,64", help="contracts, for each size")
     parser.add_argument("--repeats", type=int, default=5, help="timed repetitions; the median counts")

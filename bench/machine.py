@@ -3,21 +3,44 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import json
+import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
+BUSY = 0.25
+"""Load a core, before anything of ours runs, from which a machine is called busy."""
 
-def where() -> dict[str, str]:
-    """Commit, date, Python and processor, as every stored result has them."""
+# When the bench started, for its processes too: later the load is our own.
+_LOAD = float(os.environ.setdefault("BENCH_LOAD_BEFORE", str(os.getloadavg()[0])))
+
+
+def where() -> dict[str, Any]:
+    """Commit, date, Python and processor, and whether others used the machine too."""
     return {
         "commit": _commit(),
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "python": platform.python_version(),
-        "processor": _processor(),
+        "processor": processor(),
+        "load_before": round(_LOAD, 2),
+        "busy": BUSY * len(os.sched_getaffinity(0)) < _LOAD,
     }
+
+
+@functools.cache
+def ceilings() -> dict[str, Any]:
+    """What the machine can do at most, measured now in a process of its own: see `bench.ceilings`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.ceilings"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def _commit() -> str:
@@ -32,7 +55,8 @@ def _commit() -> str:
     return done.stdout.strip()
 
 
-def _processor() -> str:
+def processor() -> str:
+    """How many processors of what name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

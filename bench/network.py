@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from bench.cases import Case, Floats, Instances
@@ -67,6 +69,39 @@ def costs(instances: Instances, index: int) -> Floats:
             instances.unit_cost[index][inbound, region] + weeks[inbound_week, region_week],
         ]
     )
+
+
+def all_costs(instances: Instances) -> Floats:
+    """`costs` of every contract, (contract, arc)."""
+    return np.stack([costs(instances, index) for index in range(len(instances))])
+
+
+def rows(arcs: Network) -> tuple[Any, Any]:
+    """Sums of what arcs carry, sparse: out of every source; into every other node, less what leaves it."""
+    arc = np.arange(len(arcs.tail))
+    shape = arcs.sources + arcs.inbound + arcs.regions, len(arc)
+    leaving = sp.csr_array((np.ones(len(arc)), (arcs.tail, arc)), shape=shape)
+    entering = sp.csr_array((np.ones(len(arc)), (arcs.head, arc)), shape=shape)
+    return leaving[: arcs.sources], (entering - leaving)[arcs.sources :]
+
+
+def limits(instances: Instances) -> tuple[Floats, Floats]:
+    """The right-hand sides of `rows`, (contract, row) [units]: at most, and exactly."""
+    count, case = len(instances), instances.case
+    passed_on = np.zeros((count, case.inbound * case.weeks))
+    demand = instances.demand.reshape(count, -1)
+    return instances.capacity.reshape(count, -1), np.concatenate([passed_on, demand], axis=1)
+
+
+def unbalanced(instances: Instances, flows: Floats) -> list[float]:
+    """Units by which flows (contract, arc) miss demand, capacity, balance or zero, over demand."""
+    out, net = rows(network(instances.case))
+    most, exactly = limits(instances)
+    beyond = np.maximum((out @ flows.T).T - most, 0.0).sum(axis=1)
+    off = np.abs((net @ flows.T).T - exactly).sum(axis=1)
+    negative = np.maximum(-flows, 0.0).sum(axis=1)
+    missed: Floats = (beyond + off + negative) / instances.demand.sum(axis=(1, 2))
+    return [float(share) for share in missed]
 
 
 def _cells(rows: int, columns: int, weeks: int, *, late: bool) -> tuple[NDArray[np.intp], ...]:

@@ -28,18 +28,18 @@ part() { # part NAME SECONDS COMMAND...
 part machine 20 nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm --format=csv
 part build 150 "$python" -m jaxcpp_kernels.build
 part info 40 "$python" -m jaxcpp info
-part ceilings 40 "$python" -m bench.ceilings
+part ceilings 40 "$python" -m bench ceilings
 part tests 150 "$python" -m pytest -q -x --no-header -p no:cacheprovider -p no:benchmark \
     tests/kernels/test_device.py tests/mechanism/test_paper.py
 part "iowa, cold" 60 "$python" -m jaxcpp plan examples/iowa "$(mktemp -d)/run"
 part "iowa, second run" 30 "$python" -m jaxcpp plan examples/iowa "$(mktemp -d)/run"
 for size in S:32768 M:16384 L:512 W:512; do
-    part "contracts $size" 90 "$python" -m bench.contracts --size "${size%:*}" --batch "${size#*:}" \
-        --peers jaxcpp,ortools --results "$results"
+    part "contracts $size" 90 "$python" -m bench contracts --size "${size%:*}" --batch "${size#*:}" \
+        --tolerance 1e-6 --peers jaxcpp,ortools --results "$results"
 done
-part kernels 60 "$python" -m bench.kernels
+part kernels 60 "$python" -m bench kernels
 for size in S:32768 M:16384 L:2048 W:512; do
-    part "steps $size" 60 "$python" -m bench.steps --size "${size%:*}" --batch "${size#*:}" --repeats 3
+    part "steps $size" 60 "$python" -m bench steps --size "${size%:*}" --batch "${size#*:}" --repeats 3
 done
 part "iowa by admm" 120 "$python" -m jaxcpp plan examples/iowa "$(mktemp -d)/run" --method admm --tolerance 1e-4
 echo "== done in $((SECONDS - begun)) s, results in $results" | tee -a "$log"

@@ -1,4 +1,4 @@
-"""A second night from the first one's prices, beside one from nothing: `python -m bench.second_night`.
+"""A second night from the first one's prices, beside one from nothing: `python -m bench second-night`.
 
 The same fleet with every demand changed at random by at most a share. Both runs must be certified alike,
 and agree within their certificates, before anything is told.
@@ -55,14 +55,14 @@ def told(run: Run, seconds: float) -> dict[str, Any]:
     }
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Plan three times, compare, write; 1 where the runs do not agree."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("fleet", nargs="?", default="examples/iowa")
     parser.add_argument("--change", type=float, default=0.1, help="share by which demands change")
     parser.add_argument("--tolerance", type=float, default=1e-5)
     parser.add_argument("--results", type=Path, default=RESULTS)
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     settle_backend()
     fleet, _ = read_fleet(asked.fleet)
     settings = Settings(tolerance=asked.tolerance)

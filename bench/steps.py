@@ -1,4 +1,4 @@
-"""Where the main job's time goes, step by step: `python -m bench.steps --size S --batch 4096`.
+"""Where the main job's time goes, step by step: `python -m bench steps --size S --batch 4096`.
 
 The first line of a size compiles, the second does not. `seconds` is a step's time on the device,
 `calls` how often it ran; what is left of the total is spent on the host and in compiling.
@@ -25,7 +25,7 @@ from jaxcpp.mechanism.status import NOT_CONVERGED
 
 def main(arguments: list[str] | None = None) -> None:
     """Solve one batch twice or more; print one line of JSON a run."""
-    parser = argparse.ArgumentParser(prog="python -m bench.steps", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench steps", description=__doc__)
     parser.add_argument("--size", choices=sorted(CASES), default="M")
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--tolerance", type=float, default=1e-6)

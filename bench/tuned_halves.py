@@ -1,4 +1,4 @@
-"""An additive fee tuned on half of the vendors, judged on the other half: `python -m bench.tuned_halves`.
+"""An additive fee tuned on half of the vendors, judged on the other half: `python -m bench tuned-halves`.
 
 The other half's own fee, tuned on its own draws, is what could have been had there.
 """
@@ -23,7 +23,7 @@ from jaxcpp.tables import read_fleet
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Draw, split, tune, judge, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("fleet", nargs="?", default="examples/iowa")
@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--common", type=float, default=0.2)
     parser.add_argument("--own", type=float, default=0.1)
     parser.add_argument("--splits", type=int, default=5)
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     settle_backend()
     fleet, _ = read_fleet(asked.fleet)
     prior, settings = Prior(asked.common, asked.own), Settings(tolerance=1e-4)

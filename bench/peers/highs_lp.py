@@ -53,7 +53,7 @@ def solve(model: highspy.Highs) -> float:
     return float(model.getInfo().objective_function_value)
 
 
-def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
+def run(instances: Instances, tolerance: float, repeats: int, variant: str) -> Answer:  # noqa: ARG001
     """All contracts on all cores."""
     timed = solve_all(instances, tolerance, repeats, build, solve)
     return Answer(
@@ -61,6 +61,7 @@ def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
         timed.build,
         timed.solve,
         device=f"{timed.workers} processes",
+        megabytes=timed.megabytes,
         versions={"highspy": importlib.metadata.version("highspy")},
         accuracy="exact, default tolerances",
     )

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import statistics
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -20,34 +18,34 @@ import numpy as np
 import jaxcpp
 from bench.cases import Instances
 from bench.peers.answers import Answer, main
+from bench.peers.clock import clocked
 from jaxcpp.fleet import store
 from jaxcpp.fleet.pack import Bucket, Lanes, Shape
 from jaxcpp.fleet.parts import solve_in_parts
 from jaxcpp.fleet.settings import Settings
 
 
-def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
-    """All contracts on JAX's first device, in float64, as one bucket of the main job."""
+def run(instances: Instances, tolerance: float, repeats: int, variant: str) -> Answer:
+    """All contracts on JAX's first device, in float64, as one bucket of the main job.
+
+    `variant` is the method of consensus: newton or admm.
+    """
     settle_backend()
     device = jax.devices()[0]
-    settings = Settings(tolerance=tolerance)
-    seconds: dict[str, list[float]] = {"build": [], "solve": []}
-    started = time.perf_counter()
-    solve_in_parts(bucket_of(instances), settings, silent)
-    first = time.perf_counter() - started
-    for _ in range(repeats):
-        started = time.perf_counter()
+    settings = Settings(tolerance=tolerance, method="admm" if variant == "admm" else "newton")
+
+    def build() -> Bucket:
         bucket = bucket_of(instances)
-        bucket = replace(bucket, lanes=store.place(bucket.lanes))
-        seconds["build"].append(time.perf_counter() - started)
-        started = time.perf_counter()
-        contracts = solve_in_parts(bucket, settings, silent).contract
-        seconds["solve"].append(time.perf_counter() - started)
+        return replace(bucket, lanes=store.place(bucket.lanes))
+
+    clock = clocked(build, lambda bucket: solve_in_parts(bucket, settings, silent).contract, repeats)
+    contracts = clock.found
     costs = np.asarray(contracts.retailer.cost_plan + contracts.supplier.cost_plan)
     gaps = np.asarray(contracts.certificate.efficiency_gap)
     return Answer(
         costs.tolist(),
-        **seconds,
+        clock.build,
+        clock.solve,
         device=f"{device.platform} {device.device_kind}",
         versions={
             "jaxcpp": jaxcpp.__version__,
@@ -56,8 +54,9 @@ def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
         },
         accuracy=f"certified to {tolerance:g}",
         platform=device.platform,
-        compile=max(first - statistics.median(seconds["solve"]), 0.0),
+        compile=clock.compile,
         certified=(gaps / costs).tolist(),
+        rounds=np.asarray(contracts.rounds).tolist(),
     )
 
 

@@ -62,7 +62,7 @@ def solve(model: Model) -> float:
     return float(model.cost @ model.flow.flows(np.arange(len(model.cost), dtype=np.int32)))
 
 
-def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
+def run(instances: Instances, tolerance: float, repeats: int, variant: str) -> Answer:  # noqa: ARG001
     """All contracts on all cores."""
     timed = solve_all(instances, tolerance, repeats, build, solve)
     return Answer(
@@ -70,6 +70,7 @@ def run(instances: Instances, tolerance: float, repeats: int) -> Answer:
         timed.build,
         timed.solve,
         device=f"{timed.workers} processes",
+        megabytes=timed.megabytes,
         versions={"ortools": ortools.__version__},
         accuracy=f"exact at costs rounded to {tolerance:g}",
     )

@@ -11,6 +11,7 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from bench.cases import Instances
+from bench.memory import peak_megabytes
 
 Build = Callable[[Instances, int, float], Any]
 Solve = Callable[[Any], float]
@@ -28,6 +29,7 @@ class Timed:
     build: list[float]
     solve: list[float]
     workers: int
+    megabytes: float  # the most that all workers together held
 
 
 def cores() -> int:
@@ -50,13 +52,14 @@ def solve_all(instances: Instances, tolerance: float, repeats: int, build: Build
     with context.Pool(workers, _join, (barrier,)) as pool:
         done = pool.map(_work, shares, chunksize=1)
     costs = [0.0] * len(instances)
-    for w, (found, _, _) in enumerate(done):
+    for w, (found, *_) in enumerate(done):
         costs[w::workers] = found
     return Timed(
         costs,
         build=[max(spent) for spent in zip(*(worker[1] for worker in done), strict=True)],
         solve=[max(spent) for spent in zip(*(worker[2] for worker in done), strict=True)],
         workers=workers,
+        megabytes=sum(held for *_, held in done),
     )
 
 
@@ -67,7 +70,7 @@ def _join(barrier: Barrier) -> None:
 
 def _work(
     share: tuple[Instances, float, int, Build, Solve],
-) -> tuple[list[float], list[float], list[float]]:
+) -> tuple[list[float], list[float], list[float], float]:
     instances, tolerance, repeats, build, solve = share
     assert _in_step is not None
     costs: list[float] = []
@@ -85,4 +88,4 @@ def _work(
     except BaseException:
         _in_step.abort()
         raise
-    return costs, *seconds
+    return costs, *seconds, peak_megabytes()

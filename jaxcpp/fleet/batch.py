@@ -32,6 +32,9 @@ CPU few enough to stay in cache, elsewhere to fit in memory a few dozen times.""
 LANES = {"cpu": 512, "gpu": 32_768}
 """Most contracts of a batch, by backend."""
 
+BY_ADMM = 16
+"""Most contracts of a batch by ADMM on a CPU: every round of theirs waits for the batch's slowest answer."""
+
 SMALL = {"cpu": 256, "gpu": 8192}
 """Most lanes of a batch where no demand entry is looked at, by backend."""
 
@@ -62,7 +65,8 @@ def lanes_per_batch(shape: Shape, contracts: int, settings: Settings) -> int:
     if settings.batch is not None:
         return _shared_out(settings.batch)
     entries = shape.inbound * shape.weeks * (shape.columns + shape.sources * shape.weeks)
-    most = int(np.clip(2 ** np.round(np.log2(ENTRIES[_kind()] / entries)), 8, LANES[_kind()]))
+    lanes = BY_ADMM if settings.method == "admm" and _kind() == "cpu" else LANES[_kind()]
+    most = int(np.clip(2 ** np.round(np.log2(ENTRIES[_kind()] / entries)), 8, lanes))
     return _shared_out(most if _kind() == "cpu" else min(most, _power(contracts)))
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from bench import contracts
+from bench import admm, contracts, limits
 from bench.cases import CASES, Case, Instances, generate
-from bench.network import costs, network
+from bench.network import costs, network, unbalanced
 from bench.peers import jaxcpp_batch
 from bench.peers.answers import Answer
+from bench.peers.registry import PEERS, present
 from tests import oracles
 
 SMALL = Case(inbound=3, regions=4, sources=2, weeks=3)
 
 
-def answer(*found, certified=()):
-    return Answer(list(found), [1.0], [2.0], "here", {}, "exact", certified=list(certified))
+def answer(*found, certified=(), unbalanced=()):
+    proven, missed = list(certified), list(unbalanced)
+    return Answer(list(found), [1.0], [2.0], "here", {}, "exact", certified=proven, unbalanced=missed)
 
 
 def joint_costs(instances: Instances) -> list[float]:
@@ -83,13 +83,18 @@ def test_the_network_is_the_contract():
             b_eq=supply,
         )
         assert found.fun == pytest.approx(expected, rel=1e-9)
+        one = instances.some(slice(index, index + 1))
+        assert max(unbalanced(one, found.x[None, :])) <= 1e-9
+        (missed,) = unbalanced(one, 0.9 * found.x[None, :])
+        assert missed == pytest.approx(0.1)  # a tenth of the demand; nothing passes in or out elsewhere
 
 
 def test_jaxcpp_answers_the_same_contracts():
     instances = generate(SMALL, 3)
-    found = jaxcpp_batch.run(instances, 1e-6, 1)
+    found = jaxcpp_batch.run(instances, 1e-6, 1, "newton")
     assert found.costs == pytest.approx(joint_costs(instances), rel=1e-6)
     assert max(found.certified) <= 1e-6
+    assert min(found.rounds) > 0
     assert (len(found.build), len(found.solve)) == (1, 1)
 
 
@@ -98,8 +103,10 @@ def test_jaxcpp_answers_the_same_contracts():
     [
         (answer(100.0, 200.0), []),
         (answer(100.0, 200.0 + 1e-4, certified=(0.0, 1e-6)), []),
-        (answer(100.0, 200.1), ["5.0e-04 dearer"]),
-        (answer(100.0, np.nan), ["dearer"]),
+        (answer(100.0, 200.1), ["5.0e-04 from the best"]),
+        (answer(100.0, 200.0, unbalanced=(0.0, 1e-3)), ["1.0e-03 from the best"]),
+        (answer(90.0, 200.0, unbalanced=(0.0, 0.0)), ["1.0e-01 from the best"]),
+        (answer(100.0, np.nan), ["from the best"]),
         (
             answer(100.0, 200.0 + 1e-4, certified=(0.0, 1e-7)),
             ["true gap beyond the certified one by 4.0e-07"],
@@ -107,35 +114,93 @@ def test_jaxcpp_answers_the_same_contracts():
     ],
 )
 def test_wrong_answers_are_named(ours, words):
-    wrong = contracts.disagreements({"jaxcpp": ours, "exact": answer(100.0, 200.0)}, 1e-6)
+    answers = {("jaxcpp", 1e-6): ours, ("ortools", 1e-6): answer(100.0, 200.0)}
+    wrong = contracts.disagreements(answers, contracts.best_known(answers))
     assert len(wrong) >= len(words)
     assert bool(wrong) == bool(words)
     for word in words:
         assert any(word in line for line in wrong)
 
 
-@pytest.mark.parametrize(("wrong", "status"), [(False, 0), (True, 1)])
-def test_nothing_is_timed_unless_the_answers_agree(monkeypatch, tmp_path, capsys, wrong, status):
-    asked = []
+def test_an_inexact_peer_is_told_of_not_refused():
+    answers = {
+        ("ortools", 1e-6): answer(100.0, 200.0),
+        ("mpax", 1e-4): answer(100.1, unbalanced=(1e-4,)),
+    }
+    best = contracts.best_known(answers)
+    assert contracts.disagreements(answers, best) == []
+    assert contracts.accuracy(answers, best)["mpax", 1e-4] == pytest.approx(1e-3)
 
-    def ask(peer, path, tolerance, repeats):  # noqa: ARG001
-        asked.append(repeats)
-        return answer(*([1.0] * 4 if not (wrong and peer.title == "jaxcpp") else [2.0] * 4))
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What peers are asked for, when all of them answer alike but jaxcpp, whose costs are these."""
+    questions, costs = [], [1.0] * 4
+
+    def ask(peer, path, tolerance, repeats, count):
+        assert path.exists()
+        questions.append((peer.title, tolerance, repeats, count))
+        return answer(*(costs if peer.title == "jaxcpp" else [1.0] * 4)[:count])
 
     monkeypatch.setattr(contracts, "ask", ask)
-    monkeypatch.setattr(contracts, "RESULTS", tmp_path)
-    monkeypatch.setattr(contracts, "ROOT", tmp_path)
     monkeypatch.setattr(
-        contracts, "PEERS", {name: contracts.Peer("-", "jax", name) for name in ("jaxcpp", "exact")}
+        "bench.machine.ceilings", lambda: {"gigabytes_per_second": 1.0, "float64_gigaflops": 1.0}
     )
-    assert (
-        contracts.main(["--size", "S", "--batch", "4", "--repeats", "5", "--peers", "jaxcpp,exact"]) == status
+    return questions, costs
+
+
+def test_a_comparison_asks_each_peer_what_it_can_answer(asked):
+    plan = contracts.Plan("S", 4, (1e-4, 1e-6), repeats=5)
+    found = contracts.compare(plan, {name: PEERS[name] for name in ("jaxcpp", "ortools", "mpax")})
+    assert asked[0] == [
+        ("jaxcpp", 1e-6, 5, 4),
+        ("jaxcpp", 1e-4, 5, 4),
+        ("OR-Tools flow", 1e-6, 5, 4),
+        ("MPAX r2HPDHG", 1e-4, 5, 4),
+    ]
+    row = found["rows"][0]
+    assert (row["contracts_per_second"], row["accuracy_reached"]) == (2.0, 0.0)
+    assert row["contracts_per_second_with_building"] == pytest.approx(4 / 3)
+    assert row["share"]["of_bandwidth"] == pytest.approx(2.0 * 8.0 * limits.numbers(CASES["S"]) / 1e9)
+    assert "OR-Tools flow" in [line["title"] for line in found["rows"]]
+
+
+def test_nothing_is_told_unless_the_answers_agree(asked):
+    asked[1][2] = 2.0
+    with pytest.raises(contracts.DisagreementError, match=r"jaxcpp: a plan 1.0e\+00 from the best known"):
+        contracts.compare(contracts.Plan("S", 4), {name: PEERS[name] for name in ("jaxcpp", "ortools")})
+
+
+def test_an_absent_peer_is_said_to_be_absent(monkeypatch):
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name in ("ott", "moreau") else object()
     )
-    assert asked == ([1, 1] if wrong else [1, 1, 5, 5])
-    stored = list(tmp_path.glob("*.json"))
-    assert len(stored) == (0 if wrong else 1)
-    if not wrong:
-        row = json.loads(stored[0].read_text())["rows"][0]
-        assert (row["contracts_per_second"], row["accuracy_reached"]) == (2.0, 0.0)
-        assert row["contracts_per_second_with_building"] == pytest.approx(4 / 3)
-        assert "jaxcpp" in capsys.readouterr().out
+    here, absent = present(["jaxcpp", "moreau", "ott-admm"])
+    assert list(here) == ["jaxcpp"]
+    assert absent == [
+        "moreau is left out: moreau is not installed",
+        "OTT-JAX in ADMM is left out: ott is not installed",
+    ]
+
+
+def test_dense_work_of_a_contract():
+    case = Case(inbound=2, regions=3, sources=1)
+    assert limits.numbers(case) == 2 * 3 + 2 * 1 + 3 + 1
+    assert limits.operations(case) == pytest.approx(2 * 4 * (5 + 2) + 8 / 3)
+
+
+def test_the_verdict_on_admm_is_a_ratio_at_one_accuracy():
+    rows = [
+        {
+            "peer": "jaxcpp-admm",
+            "contracts": 8,
+            "solve": [1.0, 9.0, 2.0],
+            "certified": 1.0,
+            "tolerance": 1e-3,
+        },
+        {"peer": "ott-admm", "contracts": 4, "solve": [20.0], "certified": 0.75, "tolerance": 1e-3},
+    ]
+    words = admm.verdict({"rows": rows})
+    assert words.startswith("20.0 times OTT-JAX")
+    assert "100 % of ours and 75 % of theirs" in words
+    assert "not there" in admm.verdict({"rows": rows[:1]})

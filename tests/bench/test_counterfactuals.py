@@ -11,7 +11,7 @@ import pytest
 
 from bench import counterfactuals
 from bench.cases import CASES, Case, generate
-from bench.contracts import RESULTS
+from bench.stored import RESULTS
 
 SMALL = Case(inbound=3, regions=4, sources=4)
 

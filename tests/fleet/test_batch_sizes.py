@@ -24,6 +24,13 @@ def test_large_contracts_go_in_small_batches():
     assert lanes_per_small_batch(WEEKS, 16) <= 16
 
 
+def test_contracts_by_admm_wait_for_few_others():
+    by_admm = Settings(method="admm")
+    assert lanes_per_batch(SMALL, 1000, by_admm) < lanes_per_batch(SMALL, 1000, Settings()) // 8
+    assert lanes_per_batch(WEEKS, 1000, by_admm) == lanes_per_batch(WEEKS, 1000, Settings())
+    assert lanes_per_batch(SMALL, 1000, replace(by_admm, batch=64)) == 64  # who asks for more gets it
+
+
 @pytest.mark.parametrize("shape", [SMALL, WEEKS])
 def test_the_number_of_contracts_compiles_nothing_anew(shape):
     sizes = {(lanes_per_batch(shape, n, Settings()), lanes_per_small_batch(shape, n)) for n in (1, 7, 90_000)}
