@@ -57,11 +57,24 @@ class Part(NamedTuple):
     by_node: bool
     units: bool = False  # must not be negative
     refusal: bool = False  # may be -inf
+    by_pair: bool = False  # of nodes
+
+    def shape(self, contracts: int, nodes: int) -> tuple[int, ...]:
+        """Of the array in a batch."""
+        return (contracts, *(nodes,) * (self.by_node + self.by_pair))
 
 
 ANSWERS: dict[str, tuple[Part, ...]] = {
     "best_response": (Part("plan", True, units=True),),
     "best_plan": (Part("plan", True, units=True), Part("utility", False)),
+    "smoothed_plan": (
+        Part("plan", True, units=True),
+        Part("utility", False),
+        Part("surplus", False),
+        Part("best", False),
+        Part("drift", True),
+        Part("slope", True, by_pair=True),
+    ),
     "value_and_gradient": (Part("utility", False), Part("gradient", True)),
     "value": (Part("utility", False, refusal=True),),
     "confirm": (Part("plan", True, units=True),),
@@ -180,8 +193,7 @@ class Border:
         """
         self.calls += 1
         parts = ANSWERS[method]
-        shapes = [(self.contracts, self.nodes) if part.by_node else (self.contracts,) for part in parts]
-        checked = tuple(np.zeros(shape) for shape in shapes)
+        checked = tuple(np.zeros(part.shape(self.contracts, self.nodes)) for part in parts)
         if not self._separate:
             groups: list[tuple[Any, Any, int | str]] = [(self._agents[0], slice(None), "all")]
         else:

@@ -23,19 +23,22 @@ Conventions, the same for a retailer and a supplier:
   failed, is still in the batch; what is answered for it is not looked at.
 
 Kinds may be mixed: a proximal retailer with a dual supplier, say. An agent that offers several kinds is
-asked proximally, and `best_plan` then serves the certificate. Nothing but these methods is ever touched.
+asked proximally, and `best_plan` then serves the certificate. A supplier that offers `smoothed_plan` beside
+`best_plan` and `value` is asked for that where the retailer is ours: it takes the fewest questions by far.
+Nothing but these methods is ever touched.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 Plans = Float[np.ndarray, "contracts nodes"]
 Numbers = Float[np.ndarray, " contracts"]
+Slopes = Float[np.ndarray, "contracts nodes nodes"]
 Kind = Literal["proximal", "dual", "primal"]
 
 
@@ -63,6 +66,32 @@ class OutsidePrimal(Protocol):
 
     def value_and_gradient(self, plan: Plans) -> tuple[Numbers, Plans]:
         """Utility of a plan [currency], and the value of one more unit at each node [currency / unit]."""
+        ...
+
+
+class Smoothed(NamedTuple):
+    """The answer of `smoothed_plan`: the maximum of `u(x) - price @ x + smoothing * H(x)`, with derivatives.
+
+    `H` is any concave entropy of how the agent carries out the plan; `best` is the maximum without it.
+    """
+
+    plan: Plans  # units
+    utility: Numbers  # currency: of the plan as it is carried out, without the entropy
+    surplus: Numbers  # currency: the maximum
+    best: Numbers  # currency: of `u(x) - price @ x` alone
+    drift: Plans  # units / (currency / unit): change of the plan with the smoothing
+    slope: Slopes  # units / (currency / unit): minus the change of the plan with the price
+
+
+@runtime_checkable
+class Smooths(Protocol):
+    """An extra for agents with a model that can be smoothed: the coordinator's Newton steps on the price.
+
+    What is answered here steers the search and proves nothing: that is left to `best_plan` and `value`.
+    """
+
+    def smoothed_plan(self, price: Plans, smoothing: Numbers) -> Smoothed:
+        """The smoothed best plan at a price; `smoothing` is (contracts,) [currency / unit], positive."""
         ...
 
 

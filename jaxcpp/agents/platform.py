@@ -46,6 +46,11 @@ class Platform:
         self._volume, self._money = np.asarray(terms.volume), np.asarray(terms.money)
 
     @property
+    def agents(self) -> TransportAgent:
+        """The batch, for what is done on the platform."""
+        return self._agents
+
+    @property
     def precision(self) -> float:
         """Rounding error of its arithmetic, relative."""
         return float(jnp.finfo(self._agents.side.cost.dtype).eps)

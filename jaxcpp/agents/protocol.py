@@ -95,12 +95,8 @@ class Respondent(Protocol):
 
 
 @runtime_checkable
-class Responder(Respondent, PriceAgent, Protocol):
-    """What price Newton asks of an agent, whether it speaks for one contract or for a bundle of them."""
-
-    def propose(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Float[Array, " n"]:
-        """A plan near the answer to a price that the agent can live with exactly [units]."""
-        ...
+class Confirmer(PriceAgent, Protocol):
+    """Says what a plan costs, and what no plan costs less than: all that a certificate asks of a supplier."""
 
     def confirm(
         self,
@@ -110,6 +106,15 @@ class Responder(Respondent, PriceAgent, Protocol):
         memory: Any = None,
     ) -> Confirmation:
         """What living with exactly `plan` costs, by flows near the answer to `price` or to `memory`."""
+        ...
+
+
+@runtime_checkable
+class Responder(Respondent, Confirmer, Protocol):
+    """What price Newton asks of an agent, whether it speaks for one contract or for a bundle of them."""
+
+    def propose(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Float[Array, " n"]:
+        """A plan near the answer to a price that the agent can live with exactly [units]."""
         ...
 
 

@@ -36,9 +36,11 @@ def summary(contracts: Columns, document: Mapping[str, Any], currency: str) -> T
         table.add_row(f"  {status.replace('_', ' ')}", f"{count:,}")
     before = total("retailer_cost_jit", "supplier_cost_jit")
     gain = total("gain")
-    share = f"{gain / before:.2%} of chain cost" if before > 0 else ""
-    table.add_row("chain cost, just-in-time", _money(before), currency)
-    table.add_row("chain cost, planned", _money(total("retailer_cost_plan", "supplier_cost_plan")), currency)
+    kept = int(np.sum(np.isnan(contracts["supplier_cost_plan"]) & ~np.isnan(contracts["retailer_cost_plan"])))
+    share = f"{gain / before:.2%} of chain cost" if before > 0 and not kept else ""
+    money = f"{currency}; {kept:,} vendor costs not known".removeprefix("; ") if kept else currency
+    table.add_row("chain cost, just-in-time", _money(before), money)
+    table.add_row("chain cost, planned", _money(total("retailer_cost_plan", "supplier_cost_plan")), money)
     table.add_row("gain", _money(gain), f"{currency} {share}".strip())
     table.add_row("cost-benefit transfers", _money(total("cbt")), currency)
     table.add_row("fees", _money(total("fee")), currency)
@@ -48,7 +50,9 @@ def summary(contracts: Columns, document: Mapping[str, Any], currency: str) -> T
     gaps = np.asarray(contracts["efficiency_gap"], dtype=float)
     gaps = gaps[np.isfinite(gaps)]
     if gaps.size:
-        worst = f"{currency} or {document['worst_efficiency_gap']:.1e} of chain cost".strip()
+        # The relative one is of the contracts whose chain cost is known.
+        relative = "" if kept else f"or {document['worst_efficiency_gap']:.1e} of chain cost"
+        worst = f"{currency} {relative}".strip()
         table.add_row("worst certificate", f"{gaps.max():,.2g}", worst)
     rounds = document["rounds"]
     if rounds["median"] is not None:

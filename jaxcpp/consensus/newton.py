@@ -76,9 +76,14 @@ def certify(
 
 def judged(state: path.PathState, outcome: Outcome, tolerance: Float[Array, ""]) -> path.PathState:
     """A path that its certificate ends, or that goes on at a tighter target where it has failed."""
-    certified = outcome.certified(tolerance)
+    return ended(state, outcome, outcome.certified(tolerance), tolerance * outcome.spend)
+
+
+def ended(
+    state: path.PathState, outcome: Outcome, certified: Bool[Array, ""], least: Float[Array, ""]
+) -> path.PathState:
+    """As `judged`, where `certified` or not to a gap of `least`."""
     # Near the best and still short of units: there are none to be had, and no target would find them.
-    least = tolerance * outcome.spend
     hopeless = (outcome.gap <= least) & (outcome.missing > least)
     failed = state.done & ~certified & ~hopeless & (state.strict > path.TIGHTEST)
     state = path.choose(failed, path.resume(state), state)

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxcpp.agents.protocol import Confirmation, Responder
+from jaxcpp.agents.protocol import Confirmation, Confirmer, PriceAgent, Responder
 
 FEASIBLE = 1e-9
 """Units of a contract of volume 1 that may be missing from a plan still called feasible, in float64."""
@@ -62,7 +62,7 @@ class Outcome(eqx.Module):
 
 def settle(
     retailer: Responder,
-    supplier: Responder,
+    supplier: Confirmer,
     price: Float[Array, " n"],
     epsilon: Float[Array, ""],
     rounds: Int[Array, ""],
@@ -83,8 +83,8 @@ def settle(
 
 
 def proven(
-    retailer: Responder,
-    supplier: Responder,
+    retailer: PriceAgent,
+    supplier: PriceAgent,
     price: Float[Array, " n"],
     epsilon: Float[Array, ""],
     rounds: Int[Array, ""],

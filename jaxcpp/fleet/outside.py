@@ -124,7 +124,7 @@ def _retailers(fleet: Fleet, packer: Packer) -> _Ours:
         everything.append(
             (nodes, lanes[nodes], fleet.demand.units[rows], fleet.demand.week[rows], stock[nodes])
         )
-    width = step_up(max(1, *(len(one[0]) for one in everything)), NODE_STEPS)
+    width = min(step_up(max(1, *(len(one[0]) for one in everything)), NODE_STEPS), len(fleet.inbound_ids))
     columns = step_up(max(1, *(len(one[2]) for one in everything)), COLUMN_STEPS)
     stocked = any(one[4].any() for one in everything)
     numbers, _ = packer.numbers(np.arange(len(found)))

@@ -78,8 +78,11 @@ def budget(contracts: Columns) -> float:
     Negative = a deficit: the retailer is paid for what its being there is worth to the vendors
     (arXiv:2605.16695 section 3.2).
     """
-    known = {name: np.asarray(contracts[name], dtype=float) for name in ("cbt", *_SUPPLIER)}
-    return float(np.nansum(known["cbt"] - (known[_SUPPLIER[1]] - known[_SUPPLIER[0]])))
+    names = ("cbt", "fee", "supplier_surplus", *_SUPPLIER)
+    cbt, fee, surplus, before, after = (np.asarray(contracts[name], dtype=float) for name in names)
+    # A vendor that keeps its utilities to itself has still said what it gains.
+    gained = np.where(np.isnan(after - before), surplus + cbt + fee, after - before)
+    return float(np.nansum(cbt - gained))
 
 
 def in_words(budget: float, currency: str = "") -> str:

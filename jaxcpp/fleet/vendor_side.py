@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcpp.agents.border import AgentFault
+from jaxcpp.agents.outside import Smoothed
 from jaxcpp.agents.supplier import Supplier
 from jaxcpp.agents.terms import Terms
 from jaxcpp.fleet.bundles import bundles
@@ -83,15 +84,22 @@ class VendorSide:
             offer = offer_of[product]
             numbers[lane] = side.offers.margin[offer], side.offers.holding_cost[offer]
         capacity = np.minimum(capacity, frame.most[:, None, None])  # a plan never needs more of a source
-        reached = np.isfinite(cost).any(axis=1)
-        return Opened(_Agent(cost, capacity, numbers, reached), reached)
+        agent = PlatformSupplier(cost, capacity, numbers)
+        return Opened(agent, agent.reached)
 
 
-class _Agent:
-    """Answers prices, plans and orders for a batch of products: a dual agent with values."""
+class PlatformSupplier:
+    """Answers prices, smoothed or not, plans and orders for a batch of products, by our own transport code.
 
-    def __init__(self, cost: Floats, capacity: Floats, numbers: Floats, reached: Mask) -> None:
+    Args:
+        cost: (product, source, inbound) [currency / unit]; inf where there is no lane.
+        capacity: (product, source, week) [units].
+        numbers: (product, 2) margin of a unit [currency] and cost of holding it a week [currency / week].
+    """
+
+    def __init__(self, cost: Floats, capacity: Floats, numbers: Floats) -> None:
         weeks = capacity.shape[2]
+        self.reached: Mask = np.any(np.isfinite(cost), axis=1)
         self._supplier = jax.vmap(lambda c, k, n: Supplier(c, k, n[0], holding_cost=n[1]))(
             *map(jnp.asarray, (cost, capacity, numbers))
         )
@@ -100,7 +108,7 @@ class _Agent:
         dearest = np.max(np.where(np.isfinite(cost), cost, 0.0), axis=(1, 2), initial=0.0)
         dearest += weeks * numbers[:, 1] + np.abs(numbers[:, 0])
         frame = (  # in the order of a contract's `Terms`
-            np.repeat(reached, weeks, axis=1),
+            np.repeat(self.reached, weeks, axis=1),
             np.where(total > 0.0, total, 1.0),
             money,
             CEILING * np.maximum(dearest, money),
@@ -112,6 +120,11 @@ class _Agent:
         """The plan that earns most at a price, exactly, and what it earns before the price."""
         plan, utility = _best(self._supplier, self._terms, jnp.asarray(price))
         return np.asarray(plan), np.asarray(utility)
+
+    def smoothed_plan(self, price: Floats, smoothing: Floats) -> Smoothed:
+        """The plan at a price that leaves nothing quite undone, and how it moves."""
+        numbers = _smoothed(self._supplier, self._terms, jnp.asarray(price), jnp.asarray(smoothing))
+        return Smoothed(*map(np.asarray, numbers))
 
     def value(self, plan: Floats) -> Floats:
         """What a plan earns; -inf where capacity or lanes do not allow it."""
@@ -135,6 +148,23 @@ def _best(
 ) -> tuple[Float[Array, " n"], Float[Array, ""]]:
     plan, cost = vertex(supplier.agent(terms).side, price / terms.money)
     return plan * terms.volume, -cost * terms.money * terms.volume
+
+
+@jax.jit
+@jax.vmap
+def _smoothed(
+    supplier: Supplier, terms: Terms, price: Float[Array, " n"], smoothing: Float[Array, ""]
+) -> tuple[Array, ...]:
+    # A lane that is done may be asked about with no smoothing at all.
+    epsilon = jnp.where(smoothing > 0.0, smoothing, terms.money) / terms.money
+    scaled, volume, unit = price / terms.money, terms.volume, terms.money * terms.volume
+    seen = supplier.agent(terms).respond(scaled, epsilon)
+    cost = seen.value + seen.bias - jnp.vdot(scaled, seen.plan)
+    bend = volume / terms.money
+    return (
+        seen.plan * volume, -cost * unit, -seen.value * unit, -seen.bound * unit, seen.drift * bend,
+        seen.slope * bend,
+    )  # fmt: skip
 
 
 @jax.jit

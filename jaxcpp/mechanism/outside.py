@@ -20,7 +20,7 @@ from jaxcpp.agents.border import FAULTS, Border, BorderLog
 from jaxcpp.agents.platform import SHORT, TOLERANCE, Platform
 from jaxcpp.agents.retailer import Retailer
 from jaxcpp.agents.terms import Terms
-from jaxcpp.consensus import outside
+from jaxcpp.consensus import outside, outside_newton
 from jaxcpp.consensus.outcome import SUMS
 from jaxcpp.consensus.outside import Agreement, Worth
 from jaxcpp.consensus.party import Party, Scale
@@ -138,9 +138,18 @@ def coordinate_outside(
     border = Border(supplier, "supplier", contracts, nodes, deadline=deadline, log=written)
     seller = Party(border, scale, nodes, consistency)
     target = np.full(contracts, tolerance)
-    agreement = outside.agree(buyer, seller, order, target, max_rounds)
+    agreement = _agreed(buyer, seller, order, target, max_rounds)
     quo = _status_quo(buyer, seller, order, ordered, target, bool(np.any(agreement.certified)))
     return _settle(buyer, seller, agreement, quo, np.broadcast_to(charged, (contracts,)), written)
+
+
+def _agreed(buyer: Party, seller: Party, order: Plans, target: Numbers, max_rounds: int) -> Agreement:
+    """By Newton steps where a retailer of ours meets a supplier that tells its slopes."""
+    if isinstance(buyer.agent, Platform) and all(map(seller.agent.offers, outside_newton.ASKED)):
+        own = np.asarray(buyer.agent.profit) / buyer.scale.value
+        buyers = outside_newton.Buyers(buyer.agent.agents, own, buyer)
+        return outside_newton.agree(buyers, seller, order, target, max_rounds)
+    return outside.agree(buyer, seller, order, target, max_rounds)
 
 
 @dataclass(frozen=True)

@@ -110,9 +110,7 @@ class RemoteAgent:
         return moved
 
     def _nothing(self, method: str) -> tuple[NDArray[Any], ...]:
-        return tuple(
-            np.zeros(self._open.shape if part.by_node else len(self._ids)) for part in ANSWERS[method]
-        )
+        return tuple(np.zeros(part.shape(*self._open.shape)) for part in ANSWERS[method])
 
     def _exchange(
         self, method: str, parts: tuple[NDArray[Any], ...], lanes: NDArray[np.intp]
@@ -123,7 +121,7 @@ class RemoteAgent:
             columns[part.name] = messages.pack(values[lanes], open_) if part.by_node else values[lanes]
         table, _ = self._session.ask(method, columns)
         return [
-            messages.unpack(table[part.name], open_, part.name)
+            messages.unpack(table[part.name], messages.entries(part, open_), part.name)
             if part.by_node
             else table[part.name].to_numpy().astype(np.float64)
             for part in ANSWERS[method]

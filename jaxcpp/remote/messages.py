@@ -28,6 +28,7 @@ OPEN: Final = "open"
 QUESTIONS: Final[Mapping[str, tuple[Part, ...]]] = {
     "best_response": (Part("price", True), Part("proposal", True), Part("rho", False)),
     "best_plan": (Part("price", True),),
+    "smoothed_plan": (Part("price", True), Part("smoothing", False)),
     "value_and_gradient": (Part("plan", True),),
     "value": (Part("plan", True),),
     "confirm": (Part("order", True),),
@@ -130,24 +131,29 @@ def _short(words: object) -> str:
     return " ".join(str(words).split())[:200]
 
 
+def entries(part: Part, open_: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What of an array by contract and node, or pair of nodes, crosses: the open ones."""
+    return open_[:, :, None] & open_[:, None, :] if part.by_pair else open_
+
+
 def pack(values: NDArray[Any], open_: NDArray[np.bool_]) -> pa.Array:
-    """(contracts, nodes) as a list a contract, of its open nodes only."""
-    sizes = np.concatenate([[0], np.cumsum(open_.sum(axis=1))])
+    """An array by contract as a list a contract, of its open entries only."""
+    sizes = np.concatenate([[0], np.cumsum(open_.reshape(len(open_), -1).sum(axis=1))])
     return pa.ListArray.from_arrays(pa.array(sizes, pa.int32()), pa.array(values[open_]))
 
 
 def unpack(column: pa.ChunkedArray, open_: NDArray[np.bool_], name: str) -> NDArray[Any]:
-    """A list a contract as (contracts, nodes), nothing where a node is not open.
+    """A list a contract as an array of the shape of `open_`, nothing where that is false.
 
     Raises:
-        AgentFault: `wrong_shape` where a list has not one entry for each open node.
+        AgentFault: `wrong_shape` where a list has not one number for each open entry.
     """
     array = column.combine_chunks()
     sizes = array.value_lengths().to_numpy(zero_copy_only=False)
-    wanted = open_.sum(axis=1)
+    wanted = open_.reshape(len(open_), -1).sum(axis=1)
     if not np.array_equal(sizes, wanted):
         row = int(np.flatnonzero(sizes != wanted)[0])
-        raise AgentFault("wrong_shape", f"{name} has {sizes[row]} entries for {wanted[row]} open nodes")
+        raise AgentFault("wrong_shape", f"{name} has {sizes[row]} entries for {wanted[row]} that are open")
     flat = array.flatten().to_numpy(zero_copy_only=False)
     values = np.zeros(open_.shape, flat.dtype)
     values[open_] = flat

@@ -129,11 +129,9 @@ def _answered(session: _Session, header: Header, table: pa.Table) -> bytes:
         raise RefusedError(f"{method} is not offered")
     if any(name not in session.ids for name in ids) or len(set(ids)) != len(ids):
         raise RefusedError("a contract that was not opened, or twice the same")
-    lanes, count = np.asarray([session.ids[name] for name in ids], np.intp), len(session.ids)
+    lanes = np.asarray([session.ids[name] for name in ids], np.intp)
     parts = QUESTIONS[method]
-    whole = session.asked.get(method) or tuple(
-        np.zeros(session.open.shape if part.by_node else count) for part in parts
-    )
+    whole = session.asked.get(method) or tuple(np.zeros(part.shape(*session.open.shape)) for part in parts)
     for part, values in zip(parts, whole, strict=True):
         column = table[part.name]
         values[lanes] = (
@@ -146,5 +144,6 @@ def _answered(session: _Session, header: Header, table: pa.Table) -> bytes:
     columns: dict[str, Any] = {"contract_id": ids}
     for part, values in zip(ANSWERS[method], answers, strict=True):
         rows = np.asarray(values)[lanes]
-        columns[part.name] = messages.pack(rows, session.open[lanes]) if part.by_node else rows
+        open_ = session.open[lanes]
+        columns[part.name] = messages.pack(rows, messages.entries(part, open_)) if part.by_node else rows
     return messages.encode(header, "answer", columns)

@@ -60,6 +60,15 @@ def test_sums_leave_out_contracts_without_a_plan():
         assert part in text
 
 
+def test_what_a_vendor_keeps_to_itself_is_said_to_be_left_out():
+    kept = CONTRACTS | {name: [NOTHING] * 3 for name in ("supplier_cost_jit", "supplier_cost_plan")}
+    text = words(summary(kept, DOCUMENT, "USD"))
+    left_out = "USD; 2 vendor costs not known"
+    assert f"chain cost, just-in-time 1,220.00 {left_out}" in text
+    assert f"chain cost, planned 1,260.00 {left_out} gain 130.00 USD cost-benefit" in text
+    assert "worst certificate 0.02 USD rounds" in text
+
+
 def test_a_run_without_a_single_plan():
     none = {name: column[2:] for name, column in CONTRACTS.items()}
     document = {

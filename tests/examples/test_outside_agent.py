@@ -8,6 +8,9 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from jaxcpp.mechanism.outside import ENDINGS
 
@@ -19,7 +22,12 @@ def test_the_guide_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 2
-    exec(compile("\n".join(blocks), str(GUIDE), "exec"), {})
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks), str(GUIDE), "exec"), names)
+    short = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    names["their_planner"] = names["Vendor"]()
+    exec(compile(short, "README.md", "exec"), names)
+    assert names["contracts"].price == pytest.approx([80.0])
     lines = [json.loads(line) for line in (tmp_path / "border.jsonl").read_text().splitlines()]
     assert lines[-1]["fault"]["fault"] == "not_finite"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from jaxcpp.fleet.outside import plan_with_outside
+from jaxcpp.fleet.results import budget
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.solve import plan_fleet
 from jaxcpp.fleet.vendor_side import VendorSide
@@ -85,6 +87,11 @@ def test_the_same_contracts_and_no_costs_on_the_wire(whole, apart):
     for name in ("jit_units", "plan_units"):
         np.testing.assert_allclose(run.plans[name], whole.plans[name], atol=1e-4)
     assert np.isnan(run.contracts["supplier_cost_plan"]).all()
+    sure = sum(float(np.sum(one.contracts["efficiency_gap"])) for one in (whole, run))
+    assert budget(run.contracts) == pytest.approx(budget(whole.contracts), abs=sure + 1e-6)
+    asked = Counter(messages.decode(body, "question")[0].method for body, _ in recorders["hops"].bodies)
+    assert set(asked) == {"open", "smoothed_plan", "best_plan", "value", "confirm"}
+    assert asked["smoothed_plan"] < 60
     for vendor, recorder in recorders.items():
         numbers, words = crossed(recorder.bodies)
         assert len(numbers) > 50

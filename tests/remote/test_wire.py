@@ -32,6 +32,15 @@ class All(Plain):
     def best_response(self, price, proposal, rho):
         return np.abs(price) + proposal * rho[:, None]
 
+    def smoothed_plan(self, price, smoothing):
+        numbers = price.sum(axis=1), smoothing, -smoothing
+        return (
+            np.abs(price),
+            *numbers,
+            2.0 * price,
+            price[:, :, None] - smoothing[:, None, None] * price[:, None, :],
+        )
+
     def value_and_gradient(self, plan):
         return plan.sum(axis=1), 2.0 * plan
 
@@ -60,13 +69,14 @@ def test_answers_come_through_unchanged(remote):
     for method, question in {
         "best_plan": {"price": PRICE},
         "best_response": {"price": PRICE, "proposal": plan, "rho": rho},
+        "smoothed_plan": {"price": np.where(known, PRICE, 0.0), "smoothing": rho},
         "value_and_gradient": {"plan": plan},
         "value": {"plan": plan},
         "confirm": {"order": plan},
     }.items():
         expected, found = asked(near, method, **question), asked(far.agent, method, **question)
         for part, one, other in zip(ANSWERS[method], expected, found, strict=True):
-            one = np.where(known, one, 0.0) if part.by_node else one
+            one = np.where(messages.entries(part, known), one, 0.0) if part.by_node else one
             np.testing.assert_array_equal(one, other, err_msg=f"{method} {part.name}")
 
 
