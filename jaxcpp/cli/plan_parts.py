@@ -58,7 +58,10 @@ def plan_parts(
             done = plan_in_parts(asked, engine, on_progress)
     except bad_input as error:
         fail(str(error), Status.BAD_INPUT)
-    except (PartsFailedError, ClusterError) as error:
+    except PartsFailedError as error:
+        no_device = all(isinstance(problem, backend.NoDeviceError) for problem in error.problems)
+        fail(str(error), Status.NO_DEVICE if no_device else Status.OUR_FAULT)
+    except ClusterError as error:
         fail(str(error), Status.OUR_FAULT)
     return done.totals, done.rejected
 

@@ -212,9 +212,7 @@ def _rows(
             "contracts": count,
             "weeks": ids.weeks,
             "products": sorted([*names.take(np.unique(product[mine])).to_pylist(), *extra]),
-            "vendors": sorted(
-                [*vendor_names.take(ours).to_pylist(), *(ids.spare_vendors if at == 0 else ())]
-            ),
+            "vendors": sorted([*vendor_names.take(ours).to_pylist(), *ids.spare_vendors]),
             "inbound_ids": ids.inbound_ids,
             "source_vendors": sources["vendor_id"].to_pylist(),
             "source_ids": sources["source_id"].to_pylist(),

@@ -35,7 +35,7 @@ class Ids:
     most_sources: int  # of a vendor, in the weeks of the fleet
     inbound_ids: list[str]  # that outbound lanes leave from, sorted
     spare_products: list[str]  # without an offer, sorted
-    spare_vendors: list[str]  # that name sources or lanes and offer nothing, sorted
+    spare_vendors: list[str]  # that have sources or lanes and offer nothing, sorted: an error
 
 
 def read_ids(fleet: Folder) -> Ids:

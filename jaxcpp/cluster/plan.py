@@ -51,6 +51,10 @@ SHOWN: Final = 50
 class PartsFailedError(RuntimeError):
     """Some parts were not done, however often they were tried; the others are there."""
 
+    def __init__(self, message: str, problems: Sequence[Exception]) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
 
 class RefusedError(ValueError):
     """What is asked for is not done for this fleet."""
@@ -209,7 +213,7 @@ def _failure(failed: Mapping[int, Exception], rows: Mapping[int, Row]) -> PartsF
     ]
     more = [f"  and {len(told) - SHOWN:,} more"] if len(told) > SHOWN else []
     head = f"{len(failed):,} parts failed, {len(rows):,} are whole; see to it and run again with --resume:"
-    return PartsFailedError("\n".join([head, *told[:SHOWN], *more]))
+    return PartsFailedError("\n".join([head, *told[:SHOWN], *more]), list(failed.values()))
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,9 @@ from jaxcpp.cluster.job import Job
 
 Prepare = Callable[[], None]
 """Settles JAX in a worker, once, before the first part; must be picklable."""
+
+TIMEOUT: Final = 10.0
+"""Seconds that a scheduler may take to answer."""
 
 LOCAL: Final = re.compile(r"local:([1-9]\d*)")
 GPUS: Final = Path("/proc/driver/nvidia/gpus")
@@ -34,30 +38,35 @@ def workers(address: str, prepare: Prepare) -> Iterator[Engine[Any]]:
     """
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what fails is told by the part
     local = LOCAL.fullmatch(address)
-    try:
-        if local:
-            count = int(local[1])
-            with (
-                distributed.LocalCluster(
-                    n_workers=count, threads_per_worker=1, processes=True, host="127.0.0.1",
-                    dashboard_address=None, memory_limit=0, silence_logs=logging.CRITICAL,
-                ) as held,
-                distributed.Client(held) as client,
-            ):  # fmt: skip
-                yield _engine(client, prepare, count)
-        else:
-            with distributed.Client(address, timeout="10s") as client:
-                yield _engine(client, prepare, 0)
-    except (OSError, ValueError) as error:
-        raise ClusterError(f"no cluster at {address!r}: {error}") from error
+    share = int(local[1]) if local else 0
+    with ExitStack() as held:
+        try:
+            where = held.enter_context(_local(share)) if share else address
+            client = held.enter_context(distributed.Client(where, timeout=TIMEOUT))
+        except (OSError, ValueError) as error:
+            raise ClusterError(f"no cluster at {address!r}: {error}") from error
+        yield _engine(client, prepare, share)
+
+
+def _local(count: int) -> distributed.LocalCluster:
+    return distributed.LocalCluster(
+        n_workers=count,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        memory_limit=0,  # parts are sized by whoever cuts them: no worker is paused or ended for its memory
+        silence_logs=logging.CRITICAL,
+    )
 
 
 def _engine(client: distributed.Client, prepare: Prepare, share: int) -> Engine[Any]:
     def do(task: Task[Given], job: Job, parts: Sequence[int]) -> Iterator[tuple[int, Given | Exception]]:
+        once = uuid.uuid4().hex  # else a scheduler that outlives a run would answer for another
         futures = {
             client.submit(
                 _in_worker, task, job, part, prepare, share,
-                key=f"{task.__name__}-{job.begun.get('fleet')}-{part}", retries=RETRIES, pure=False,
+                key=f"{task.__name__}-{once}-{part}", retries=RETRIES, pure=False,
             ): part
             for part in parts
         }  # fmt: skip
