@@ -68,11 +68,16 @@ def digest(fleet: Folder) -> str:
     filesystem, root = filesystem_of(fleet)
     found = hashlib.sha256()
     for path in sorted(_files(fleet, filesystem)):
-        inside = hashlib.sha256()
-        with filesystem.open_input_stream(path, compression=None) as file:
-            while data := file.read(CHUNK):
-                inside.update(data)
-        found.update(f"{path[len(root) :]} {inside.hexdigest()}\n".encode())
+        found.update(f"{path[len(root) :]} {file_digest(filesystem, path)}\n".encode())
+    return found.hexdigest()
+
+
+def file_digest(filesystem: fs.FileSystem, path: str) -> str:
+    """sha256 [hex] over the bytes of a file."""
+    found = hashlib.sha256()
+    with filesystem.open_input_stream(path, compression=None) as file:
+        while data := file.read(CHUNK):
+            found.update(data)
     return found.hexdigest()
 
 

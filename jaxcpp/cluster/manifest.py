@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 import jaxcpp
-from jaxcpp.cluster.ids import digest
+from jaxcpp.cluster.ids import digest, file_digest
 from jaxcpp.fleet.pack import Padding
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.tables.places import Folder, filesystem_of, place, remove_folder
@@ -57,8 +57,7 @@ def begun_with(
     """All that must be the same for parts to belong to one run; the fleet's files are read for their hash."""
     prices = None
     if warm_start is not None:
-        path = place(warm_start) / "prices.parquet"
-        prices = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+        prices = file_digest(*filesystem_of(place(warm_start) / "prices.parquet"))
     facts = {
         **versions(),
         "settings": dataclasses.asdict(settings),

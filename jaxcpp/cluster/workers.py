@@ -36,7 +36,8 @@ def workers(address: str, prepare: Prepare) -> Iterator[Engine[Any]]:
     Raises:
         ClusterError: nothing answers there.
     """
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what fails is told by the part
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what fails is told by the part
     local = LOCAL.fullmatch(address)
     share = int(local[1]) if local else 0
     with ExitStack() as held:

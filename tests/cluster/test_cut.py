@@ -217,7 +217,7 @@ def test_what_is_wrong_with_the_fleet_as_a_whole(tmp_path):
 
 def test_products_that_nobody_offers_are_checked_too(tmp_path):
     tables = mixed().tables()
-    extra = {name: [None] for name in tables["products"].column_names}
+    extra: dict[str, list] = {name: [None] for name in tables["products"].column_names}
     extra |= {"product_id": ["idle"], "margin": [-1.0], "weight_kg": [-5.0]}
     tables["products"] = pa.concat_tables(
         [tables["products"], pa.table(extra).cast(tables["products"].schema)]

@@ -16,7 +16,7 @@ import pytest
 from pyarrow import fs
 
 from jaxcpp.cluster.engines import RETRIES, one_by_one
-from jaxcpp.cluster.job import do_part
+from jaxcpp.cluster.job import Job, do_part
 from jaxcpp.cluster.join import merged
 from jaxcpp.cluster.plan import Asked, PartsFailedError, RefusedError, plan_in_parts
 from jaxcpp.fleet.rules import FeeError, FeeRule
@@ -185,7 +185,8 @@ def test_a_part_that_fails_once_is_tried_again():
             raise OSError("not now")
         return part
 
-    assert list(one_by_one(moody, None, [0, 1, 2])) == [(0, 0), (1, 1), (2, 2)]
+    job = Job("", "", SETTINGS, False, None, {})
+    assert list(one_by_one(moody, job, [0, 1, 2])) == [(0, 0), (1, 1), (2, 2)]
     assert tries.count(1) == RETRIES + 1
 
 
@@ -291,11 +292,9 @@ def killed_once(job, part):
 
 
 def test_a_worker_that_is_killed(fleet, one, tmp_path, monkeypatch):
-    import jax
-
     from jaxcpp.cluster.workers import workers
 
-    monkeypatch.setenv("CACHE_OF_TESTS", jax.config.jax_compilation_cache_dir)
+    monkeypatch.setenv("CACHE_OF_TESTS", str(Path(__file__).resolve().parents[2] / ".jax_cache"))
     monkeypatch.setenv("PJRT_NPROC", "1")
     with workers("local:2", settle) as engine:
 
