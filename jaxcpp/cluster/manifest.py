@@ -79,18 +79,17 @@ def earlier(run: Folder) -> dict[str, Any] | None:
 
     Raises `ResumeError` for a whole run that was not made in parts.
     """
-    for path, inside in ((run / PARTS / BEGUN, None), (run / RUN_JSON, "parts")):
-        if path.exists():
-            facts = json.loads(path.read_text(encoding="utf-8"))
-            if inside is None:
-                return dict(facts)
-            if inside not in facts:
-                raise ResumeError(
-                    "the run there is whole and was not made in parts: there is nothing to resume; leave out "
-                    "--resume to plan again"
-                )
-            return dict(facts[inside])
-    return None
+    if (run / PARTS / BEGUN).exists():
+        return dict(json.loads((run / PARTS / BEGUN).read_text(encoding="utf-8")))
+    if not (run / RUN_JSON).exists():
+        return None
+    facts = json.loads((run / RUN_JSON).read_text(encoding="utf-8"))
+    if "parts" not in facts:
+        raise ResumeError(
+            "the run there is whole and was not made in parts: there is nothing to resume; leave out "
+            "--resume to plan again"
+        )
+    return dict(facts["parts"]) if is_whole(run) else None
 
 
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
