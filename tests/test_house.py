@@ -37,7 +37,7 @@ def test_the_house_is_in_order(library, command):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-OPTIONAL = ("report",)
+OPTIONAL = ("report", "cluster")
 """Packages of ours whose libraries are an extra of the same name."""
 
 

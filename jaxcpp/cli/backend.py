@@ -14,10 +14,22 @@ from jaxcpp.cli.status import Status, fail
 _MIN_COMPILE_SECONDS = 0.1  # what compiles faster is not worth a file
 
 
+class NoDeviceError(RuntimeError):
+    """The device asked for, or the platform that `JAX_PLATFORMS` names, is not there."""
+
+
 def start(device: Device | None = None) -> None:
+    """As `settle`; leaves with status 6 where the device is not there."""
+    try:
+        settle(device)
+    except NoDeviceError as error:
+        fail(str(error), Status.NO_DEVICE)
+
+
+def settle(device: Device | None = None) -> None:
     """Import JAX and settle what its own variables (`JAX_...`) and earlier settings leave open.
 
-    Leaves with status 6 where `device`, or the platform that `JAX_PLATFORMS` names, is not there.
+    Raises `NoDeviceError` where `device`, or the platform that `JAX_PLATFORMS` names, is not there.
     """
     import jax
 
@@ -41,7 +53,7 @@ def start(device: Device | None = None) -> None:
     try:
         found = jax.devices(device)
     except RuntimeError as error:
-        fail(f"no {device or 'such'} device: {error}", Status.NO_DEVICE)
+        raise NoDeviceError(f"no {device or 'such'} device: {error}") from None
     if device is not None:
         config.update("jax_default_device", found[0])
 

@@ -51,6 +51,12 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
 
 FleetFolder = Annotated[Path, typer.Argument(metavar="FLEET", help="Folder of the fleet's tables.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder to write the run's tables to.")]
+FleetAddress = Annotated[
+    str, typer.Argument(metavar="FLEET", help="Folder of the fleet's tables, or its address (s3://...).")
+]
+RunAddress = Annotated[
+    str, typer.Argument(metavar="RUN", help="Folder to write the run's tables to, or its address.")
+]
 WrittenRun = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run's tables.")]
 Config = Annotated[
     Path | None,

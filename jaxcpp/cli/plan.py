@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,9 +17,9 @@ from jaxcpp.cli.options import (
     Config,
     Device,
     Fees,
-    FleetFolder,
+    FleetAddress,
     Json,
-    RunFolder,
+    RunAddress,
     Tolerance,
 )
 from jaxcpp.cli.status import Status, fail
@@ -28,16 +27,16 @@ from jaxcpp.fleet.settings import Absent, Method, Settings, Units
 
 if TYPE_CHECKING:
     from jaxcpp.cli.agents import Agents
-    from jaxcpp.fleet.results import Rejected, Run
+    from jaxcpp.fleet.totals import Totals
 
 _DEFAULT = Settings()
-UNCERTIFIED = ("not_converged", "uncertified", "undecided")
-"""Statuses of contracts that nothing is proven about."""
+Outcome = tuple["Totals", list[tuple[str, str]]]
+"""A run's totals, and the products left out with the reason."""
 
 
 def plan(
-    fleet: FleetFolder,
-    run: RunFolder,
+    fleet: FleetAddress,
+    run: RunAddress,
     *,
     fee: Fees = [],  # noqa: B006  (typer copies it)
     tolerance: Tolerance = _DEFAULT.tolerance,
@@ -81,7 +80,7 @@ def plan(
         ),
     ] = _DEFAULT.max_rounds,
     warm_start: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             envvar="JAXCPP_WARM_START",
             metavar="RUN",
@@ -96,6 +95,27 @@ def plan(
             help="TOML file of vendors that keep their tables at home, and where their agents answer.",
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            envvar="JAXCPP_CLUSTER",
+            metavar="ADDRESS|local:N",
+            help="Solve in parts on Dask workers: N processes of this machine, or those of the scheduler at "
+            "HOST:PORT. Needs the extra `cluster`.",
+        ),
+    ] = None,
+    part_size: Annotated[
+        int | None,
+        typer.Option(
+            envvar="JAXCPP_PART_SIZE",
+            min=1,
+            metavar="N",
+            help="Solve in parts of about so many contracts, in this process if there is no cluster.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Do what is missing of a run in parts that was cut off.")
+    ] = False,
     device: Annotated[
         Device | None, typer.Option(envvar="JAXCPP_DEVICE", help="Where to solve; JAX's choice by default.")
     ] = None,
@@ -104,8 +124,9 @@ def plan(
 ) -> None:
     """Plan a fleet: plans, prices, payments, certified.
 
-    FLEET is a folder of Parquet or CSV tables; RUN receives contracts, plans and run.json. Options
-    can also be set in the environment (JAXCPP_TOLERANCE, ...) and in a TOML file.
+    FLEET is a folder of Parquet or CSV tables; RUN receives contracts, plans and run.json. Either may be an
+    address as s3://bucket/folder. Options can also be set in the environment (JAXCPP_TOLERANCE, ...) and in a
+    TOML file.
     """
     settings = Settings(
         fees=parse_fees(fee),
@@ -117,31 +138,49 @@ def plan(
         max_rounds=max_rounds,
         batch=batch,
     )
-    outcome = _plan(
-        fleet,
-        run,
-        settings,
-        agents=None if agents is None else read_agents(agents),
-        skip_bad=skip_bad,
-        device=device,
-        warm_start=warm_start,
-    )
+    if cluster is not None or part_size is not None or resume:
+        if agents is not None:
+            fail("--agents: vendors' agents are asked by one process; leave out --cluster, --part-size and "
+                 "--resume", Status.BAD_INPUT)  # fmt: skip
+        from jaxcpp.cli.plan_parts import plan_parts
+
+        outcome = plan_parts(
+            fleet,
+            run,
+            settings,
+            cluster=cluster,
+            part_size=part_size,
+            resume=resume,
+            skip_bad=skip_bad,
+            device=device,
+            warm_start=warm_start,
+        )
+    else:
+        outcome = _plan(
+            fleet,
+            run,
+            settings,
+            agents=None if agents is None else read_agents(agents),
+            skip_bad=skip_bad,
+            device=device,
+            warm_start=warm_start,
+        )
     status = _report(*outcome, folder=run, as_json=as_json)
     if status is not Status.DONE:
         raise typer.Exit(status)
 
 
 def _plan(
-    fleet_folder: Path,
-    run_folder: Path,
+    fleet_folder: str,
+    run_folder: str,
     settings: Settings,
     *,
     agents: Agents | None,
     skip_bad: bool,
     device: Device | None,
-    warm_start: Path | None,
-) -> tuple[Run, list[Rejected], str]:
-    """Read, solve, write; the run, the products left out, and the currency."""
+    warm_start: str | None,
+) -> Outcome:
+    """Read, solve, write."""
     from rich.console import Console
 
     from jaxcpp import tables
@@ -153,13 +192,14 @@ def _plan(
         tables.check_run_folder(run_folder)
         yesterday = None if warm_start is None else tables.read_prices(warm_start)
         fleet, rejected = tables.read_fleet(fleet_folder, skip_bad=skip_bad, outside=names)
-    except (tables.FleetError, tables.RunFolderError) as error:
+    except (tables.FleetError, tables.RunFolderError, tables.PlaceError) as error:
         fail(str(error), Status.BAD_INPUT)
     read = time.perf_counter() - started
     backend.start(device)
     from jaxcpp.fleet.contracts import CoupledContractsError
     from jaxcpp.fleet.rules import FeeError
     from jaxcpp.fleet.solve import plan_fleet
+    from jaxcpp.fleet.totals import totals_of
     from jaxcpp.fleet.vendors import OutsideVendorsError
     from jaxcpp.fleet.whole import WholeUnitsError
 
@@ -179,7 +219,7 @@ def _plan(
         "version": jaxcpp.__version__,
         "settings": settings,
         "fleet_fingerprint": fleet.fingerprint,
-        "warm_start": None if warm_start is None else str(warm_start),
+        "warm_start": warm_start,
         "fleet": fleet.name,
         "currency": fleet.currency,
         "first_week": fleet.first_week,
@@ -187,32 +227,35 @@ def _plan(
         "started": started,
     }
     tables.write_run(run, rejected, run_folder, info=info)
-    return run, rejected, fleet.currency
+    return totals_of(run.contracts, run.worst_gap), [(row.product_id, row.reason) for row in rejected]
 
 
-def _report(run: Run, rejected: Sequence[Rejected], currency: str, *, folder: Path, as_json: bool) -> Status:
+def _report(totals: Totals, rejected: list[tuple[str, str]], *, folder: str, as_json: bool) -> Status:
     """Print what came out; the exit status."""
     from rich.console import Console
 
     from jaxcpp.agents.border import FAULTS
     from jaxcpp.cli.summary import attention, listed, summary
+    from jaxcpp.fleet.totals import UNCERTIFIED
+    from jaxcpp.tables import place
 
-    text = (folder / "run.json").read_text(encoding="utf-8")
+    text = (place(folder) / "run.json").read_text(encoding="utf-8")
     if as_json:
         typer.echo(text.rstrip())
     else:
-        Console().print(summary(run.contracts, json.loads(text), currency))
+        facts = json.loads(text)
+        Console().print(summary(totals, facts, facts["currency"]))
         typer.echo(f"written to {folder}")
-    left_out = (f"{row.product_id}: {row.reason}" for row in rejected)
+    left_out = (f"{product}: {reason}" for product, reason in rejected)
     for lines in (
         listed(f"{len(rejected):,} products left out", left_out),
-        attention(run.contracts, "infeasible", "contracts are infeasible"),
-        *(attention(run.contracts, name, "contracts are not certified") for name in UNCERTIFIED),
-        *(attention(run.contracts, name, f"contracts: {what}") for name, what in FAULTS.items()),
+        attention(totals, "infeasible", "contracts are infeasible"),
+        *(attention(totals, name, "contracts are not certified") for name in UNCERTIFIED),
+        *(attention(totals, name, f"contracts: {what}") for name, what in FAULTS.items()),
     ):
         for line in lines:
             typer.echo(line, err=True)
-    found = set(run.status_counts())
+    found = set(totals.status)
     if found & set(FAULTS):
         return Status.AGENT_FAILED
     return Status.NOT_CERTIFIED if found & set(UNCERTIFIED) else Status.DONE

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
-from jaxcpp.fleet.results import Columns
+from jaxcpp.fleet.totals import KEPT, Totals
 
-SHOWN = 10
+SHOWN = KEPT
 """Contracts listed by name; the others are counted."""
 
 _PHASES = ("read", "compile", "solve", "write")
 
 
-def summary(contracts: Columns, document: Mapping[str, Any], currency: str) -> Table:
+def summary(totals: Totals, document: Mapping[str, Any], currency: str) -> Table:
     """A run at a glance: statuses, costs, gain, payments, certificate, rounds, seconds.
 
-    `contracts` holds the columns of the run's contracts, `document` what run.json says. Sums are in
-    currency and leave out contracts without a plan.
+    `document` is what run.json says. Sums are in currency and leave out contracts without a plan.
     """
     table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column()
@@ -28,7 +26,7 @@ def summary(contracts: Columns, document: Mapping[str, Any], currency: str) -> T
     table.add_column()
 
     def total(*names: str) -> float:
-        return float(sum(np.nansum(np.asarray(contracts[name], dtype=float)) for name in names))
+        return sum(totals.money[name] for name in names)
 
     counts = document["status_counts"]
     table.add_row("contracts", f"{sum(counts.values()):,}")
@@ -36,7 +34,7 @@ def summary(contracts: Columns, document: Mapping[str, Any], currency: str) -> T
         table.add_row(f"  {status.replace('_', ' ')}", f"{count:,}")
     before = total("retailer_cost_jit", "supplier_cost_jit")
     gain = total("gain")
-    kept = int(np.sum(np.isnan(contracts["supplier_cost_plan"]) & ~np.isnan(contracts["retailer_cost_plan"])))
+    kept = totals.private
     share = f"{gain / before:.2%} of chain cost" if before > 0 and not kept else ""
     money = f"{currency}; {kept:,} vendor costs not known".removeprefix("; ") if kept else currency
     table.add_row("chain cost, just-in-time", _money(before), money)
@@ -47,13 +45,10 @@ def summary(contracts: Columns, document: Mapping[str, Any], currency: str) -> T
     table.add_row("paid", _money(total("paid")), currency)
     if document.get("budget") is not None:
         table.add_row("principal's budget", _money(document["budget"]), _budget(document["budget"], currency))
-    gaps = np.asarray(contracts["efficiency_gap"], dtype=float)
-    gaps = gaps[np.isfinite(gaps)]
-    if gaps.size:
+    if totals.largest_gap is not None:
         # The relative one is of the contracts whose chain cost is known.
         relative = "" if kept else f"or {document['worst_efficiency_gap']:.1e} of chain cost"
-        worst = f"{currency} {relative}".strip()
-        table.add_row("worst certificate", f"{gaps.max():,.2g}", worst)
+        table.add_row("worst certificate", f"{totals.largest_gap:,.2g}", f"{currency} {relative}".strip())
     rounds = document["rounds"]
     if rounds["median"] is not None:
         table.add_row(
@@ -71,24 +66,22 @@ def _budget(amount: float, currency: str) -> str:
     return f"{currency} {kind}, if the retailer's own transfer were made too".strip()
 
 
-def attention(contracts: Columns, status: str, what: str) -> list[str]:
+def attention(totals: Totals, status: str, what: str) -> list[str]:
     """Lines that name the contracts of one status with their reasons: the first few, then a count."""
-    chosen = [
-        (contract, reason)
-        for contract, found, reason in zip(
-            contracts["contract_id"], contracts["status"], contracts["reason"], strict=True
-        )
-        if found == status
-    ]
-    return listed(f"{len(chosen):,} {what}", (f"{contract}: {reason}" for contract, reason in chosen))
+    count, first = totals.status[status], totals.named.get(status, [])
+    return listed(f"{count:,} {what}", (f"{contract}: {reason}" for contract, reason in first), count)
 
 
-def listed(title: str, lines: Iterable[str]) -> list[str]:
-    """`title`, the first few of `lines`, and how many more there are; nothing where there are none."""
+def listed(title: str, lines: Iterable[str], count: int | None = None) -> list[str]:
+    """`title`, the first few of `lines`, and how many more there are; nothing where there are none.
+
+    `count` says how many there are where not all are given.
+    """
     every = list(lines)
     if not every:
         return []
-    more = [f"  and {len(every) - SHOWN:,} more"] if len(every) > SHOWN else []
+    count = len(every) if count is None else count
+    more = [f"  and {count - SHOWN:,} more"] if count > SHOWN else []
     return [f"{title}:", *(f"  {line}" for line in every[:SHOWN]), *more]
 
 

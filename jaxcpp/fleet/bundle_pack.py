@@ -6,6 +6,7 @@ whatever its largest product. Bundles go into a few buckets by their number of p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from jaxcpp.fleet.bundles import Bundle, Bundles, Capacity
 from jaxcpp.fleet.contracts import Contracts, Index, contract_ids
 from jaxcpp.fleet.data import Fleet, Floats, Ints
-from jaxcpp.fleet.pack import Packer
+from jaxcpp.fleet.pack import BundleKey, Packer, Padding
 
 WIDTH = 32
 """Demand entries of a tile."""
@@ -62,7 +63,7 @@ class Piece:
     shared: list[tuple[int, Floats, Bools, Floats]]  # source, lanes (product, inbound), draws, capacity
 
     @property
-    def key(self) -> tuple[int, bool, bool]:
+    def key(self) -> BundleKey:
         """What programs differ by: the step of its tiles, several vendors of a product, own sources."""
         step = _step(len(self.tiles))
         if step == TILE_STEPS[0]:
@@ -93,7 +94,14 @@ class OrderPacker(Packer):
     All vendors of a product count as one source that reaches whatever one of them reaches.
     """
 
-    def __init__(self, fleet: Fleet, tied: Bundles, capacity: Capacity, whole_units: bool) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        tied: Bundles,
+        capacity: Capacity,
+        whole_units: bool = False,
+        padding: Padding | None = None,
+    ) -> None:
         rows = tied.offers()
         products, first = np.unique(fleet.offers.product[rows], return_index=True)
         rows = rows[first]
@@ -106,9 +114,9 @@ class OrderPacker(Packer):
                 products.astype(np.intp),
             ),
             whole_units,
+            padding,
         )
         self._limits = capacity
-        self._most_sources = 1
 
     def sources(self, vendor: int, product: int) -> tuple[Ints, Floats, Floats]:
         """All vendors' sources of a product as one: position, lanes (1, inbound), capacity (1, week)."""
@@ -180,22 +188,65 @@ def bundle_buckets(
     packer: OrderPacker, limits: Capacity, tied: Bundles, nodes_of: dict[int, Index]
 ) -> list[BundleBucket]:
     """Every bundle, packed; the largest first."""
-    groups: dict[tuple[int, bool, bool], list[Piece]] = {}
+    groups = _by_kind(packer, limits, tied, nodes_of)
+    return [BundleBucket(groups[key], _pack(packer, groups[key])) for key in sorted(groups, reverse=True)]
+
+
+def largest(fleet: Fleet, tied: Bundles) -> dict[BundleKey, tuple[int, ...]]:
+    """By kind of bundle how many there are, and what their arrays must hold: see `Padding`.
+
+    That is products, tiles, nodes, slots, own and shared sources, vendors.
+    """
+    if not len(tied):
+        return {}
+    limits = Capacity(fleet)
+    packer = OrderPacker(fleet, tied, limits)
+    lanes = (packer.lane(at) for at in range(len(packer.found)))
+    nodes_of = {int(packer.found.product[at]): lane.nodes for at, lane in enumerate(lanes)}
+    groups = _by_kind(packer, limits, tied, nodes_of)
+    return {key: (len(pieces), *_largest(pieces)) for key, pieces in groups.items()}
+
+
+def larger(
+    one: Mapping[BundleKey, tuple[int, ...]], other: Mapping[BundleKey, tuple[int, ...]]
+) -> dict[BundleKey, tuple[int, ...]]:
+    """What `largest` is of a fleet of two parts."""
+    result = {**one, **other}
+    for key in one.keys() & other.keys():
+        (count, *sizes), (more, *others) = one[key], other[key]
+        result[key] = (count + more, *map(max, sizes, others))
+    return result
+
+
+def _by_kind(
+    packer: OrderPacker, limits: Capacity, tied: Bundles, nodes_of: dict[int, Index]
+) -> dict[BundleKey, list[Piece]]:
+    groups: dict[BundleKey, list[Piece]] = {}
     for bundle in tied.items:
         one = piece(packer, limits, bundle, nodes_of)
         groups.setdefault(one.key, []).append(one)
-    return [BundleBucket(groups[key], _pack(packer, groups[key])) for key in sorted(groups, reverse=True)]
+    return groups
+
+
+def _largest(pieces: list[Piece]) -> tuple[int, ...]:
+    return (
+        max(len(one.bundle.products) for one in pieces),
+        max(len(one.tiles) for one in pieces),
+        max(len(one.nodes) for one in pieces),
+        max(len(slots) for one in pieces for slots in one.slots),
+        max((len(rows) for one in pieces for rows in one.own.values()), default=0),
+        max(1, *(len(one.shared) for one in pieces)),
+        max(len(one.bundle.vendors) for one in pieces),
+    )
 
 
 def _pack(packer: OrderPacker, pieces: list[Piece]) -> BundleLanes:
     fleet, count, weeks = packer.fleet, len(pieces), packer.fleet.weeks
-    products = _round(max(len(one.bundle.products) for one in pieces))
-    t = _round(max(len(one.tiles) for one in pieces))
-    i = max(len(one.nodes) for one in pieces)
-    v = max(len(slots) for one in pieces for slots in one.slots)
-    k = max((len(rows) for one in pieces for rows in one.own.values()), default=0)
-    s = max(1, *(len(one.shared) for one in pieces))
-    m = max(len(one.bundle.vendors) for one in pieces)
+    sizes = _largest(pieces)
+    if packer.padding is not None:
+        sizes = tuple(map(max, sizes, packer.padding.bundles[pieces[0].key][1:]))
+    products, t, i, v, k, s, m = sizes
+    products, t = _round(products), _round(t)
     lanes = BundleLanes(
         outbound=np.full((count, t, i, WIDTH), np.inf), demand=np.zeros((count, t, WIDTH)),
         week=np.zeros((count, t, WIDTH), np.int32), left=np.zeros((count, t, WIDTH), bool),

@@ -19,7 +19,7 @@ from jaxcpp.fleet.bundles import Bundles, Capacity
 from jaxcpp.fleet.contracts import CoupledContractsError, Index
 from jaxcpp.fleet.data import Fleet, Floats
 from jaxcpp.fleet.fees import rule_for
-from jaxcpp.fleet.pack import Bucket
+from jaxcpp.fleet.pack import Bucket, Padding
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.mechanism.several import Settlement, Standing, Without
 
@@ -93,13 +93,18 @@ def check_bundles(fleet: Fleet, tied: Bundles, settings: Settings) -> None:
 
 
 def solve_bundles(
-    fleet: Fleet, tied: Bundles, settings: Settings, on_lanes: OnLanes, workers: int = 1
+    fleet: Fleet,
+    tied: Bundles,
+    settings: Settings,
+    on_lanes: OnLanes,
+    workers: int = 1,
+    padding: Padding | None = None,
 ) -> list[BundleSolved]:
     """Every bundle, to its certificate or to the end of its rounds."""
     if not len(tied):
         return []
     limits = Capacity(fleet)
-    packer = OrderPacker(fleet, tied, limits, settings.units == "integer")
+    packer = OrderPacker(fleet, tied, limits, settings.units == "integer", padding)
     products = packer.buckets()
     nodes_of: dict[int, Index] = {}
     for bucket in products:
@@ -140,7 +145,8 @@ def _solve_bucket(
     on_lanes: OnLanes,
 ) -> BundleSolved:
     lanes, count = bucket.lanes, len(bucket.pieces)
-    size = _per_batch(bucket, count, settings)
+    padding, kind = packer.padding, bucket.pieces[0].key
+    size = _per_batch(bucket, count if padding is None else padding.bundles[kind][0], settings)
     tolerance = np.asarray(settings.tolerance)
     rounds = newton.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds
     limit = np.asarray(rounds, np.int32)

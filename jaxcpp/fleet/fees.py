@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,20 @@ def free(count: int) -> Charges:
     return Charges(np.zeros(count), np.zeros(count), None, None, None)
 
 
-def check_fees(rules: tuple[FeeRule, ...], fleet: Fleet) -> None:
+class Names(Protocol):
+    """What fees may speak of: a fleet, or all that is known of a larger one."""
+
+    @property
+    def weeks(self) -> int: ...  # noqa: D102
+    @property
+    def vendor_ids(self) -> Any: ...  # noqa: D102
+    @property
+    def product_ids(self) -> Any: ...  # noqa: D102
+    @property
+    def inbound_ids(self) -> Any: ...  # noqa: D102
+
+
+def check_fees(rules: tuple[FeeRule, ...], fleet: Names) -> None:
     """Refuse rules that speak of vendors, products, inbound nodes or weeks the fleet does not have.
 
     Raises:

@@ -6,12 +6,15 @@ compiled and little padding is computed. Padding has no mass and no lanes, not a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from jaxcpp.fleet.contracts import Contracts, Index
 from jaxcpp.fleet.data import EVERY, Fleet, Floats, Ints
+
+BundleKey = tuple[int, bool, bool]
 
 COLUMN_STEPS = (32, 96, 256, 640)
 """Demand entries per lane are padded up to one of these, then to multiples of the last. Every further
@@ -45,6 +48,19 @@ class Lanes:
     capacity: Floats  # (lane, source, week) units
     supplier: Floats  # (lane, 2): margin, holding
     scale: Floats  # (lane,) currency / unit
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Sizes that problems are padded to at least: those of a larger fleet, of which this one is a part.
+
+    With them a part's answers are those of the whole, to the last bit on a CPU: padding, and how many
+    bundles are solved together, reach the order in which sums are taken.
+    """
+
+    inbound: int  # inbound nodes of the fleet
+    sources: int  # most sources of a vendor
+    bundles: Mapping[BundleKey, tuple[int, ...]]  # by kind of bundle: see `bundle_pack.largest`
 
 
 @dataclass(frozen=True)
@@ -96,7 +112,9 @@ class Packer:
     With `whole_units`, capacity and stock are rounded down: half a unit cannot be shipped.
     """
 
-    def __init__(self, fleet: Fleet, found: Contracts, whole_units: bool = False) -> None:
+    def __init__(
+        self, fleet: Fleet, found: Contracts, whole_units: bool = False, padding: Padding | None = None
+    ) -> None:
         self.fleet, self.found, self.whole_units = fleet, found, whole_units
         products = len(fleet.product_ids)
         self._demand = _Groups(fleet.demand.product, fleet.demand.week, fleet.weeks)
@@ -108,7 +126,9 @@ class Packer:
         )
         self._sources_of = np.searchsorted(fleet.source_vendor, np.arange(len(fleet.vendor_ids) + 1))
         per_vendor = np.bincount(fleet.source_vendor, minlength=1)
-        self.most_sources = int(per_vendor.max())
+        self.padding = padding
+        self.most_sources = int(per_vendor.max()) if padding is None else padding.sources
+        self.most_inbound = len(fleet.inbound_ids) if padding is None else padding.inbound
         grid = (len(fleet.inbound_ids), len(fleet.region_ids))
         self._base_unit, self._base_kg = np.full(grid, np.inf), np.zeros(grid)
         lanes, rows = fleet.outbound_lanes, self._outbound.within(EVERY)
@@ -200,7 +220,7 @@ class Packer:
     def shape(self, lane: Lane) -> Shape:
         """The bucket a lane goes into."""
         return Shape(
-            inbound=min(step_up(len(lane.nodes), NODE_STEPS), len(self.fleet.inbound_ids)),
+            inbound=min(step_up(len(lane.nodes), NODE_STEPS), self.most_inbound),
             weeks=self.fleet.weeks,
             columns=step_up(len(lane.demand), COLUMN_STEPS),
             sources=self.most_sources,

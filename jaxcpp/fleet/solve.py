@@ -11,12 +11,12 @@ import jax
 from jaxcpp.fleet.batch import OnLanes, Solved
 from jaxcpp.fleet.bundle_layout import with_bundles
 from jaxcpp.fleet.bundle_solve import check_bundles, solve_bundles
-from jaxcpp.fleet.bundles import bundles
+from jaxcpp.fleet.bundles import Bundles, bundles
 from jaxcpp.fleet.contracts import Contracts, contracts
 from jaxcpp.fleet.data import Fleet
 from jaxcpp.fleet.fees import Charges, charges, check_fees
 from jaxcpp.fleet.layout import lay_out
-from jaxcpp.fleet.pack import Bucket, Packer
+from jaxcpp.fleet.pack import Bucket, Packer, Padding
 from jaxcpp.fleet.parts import solve_in_parts, workers
 from jaxcpp.fleet.programs import PROGRAMS
 from jaxcpp.fleet.results import Columns, Run
@@ -30,13 +30,15 @@ def plan_fleet(
     settings: Settings,
     on_progress: OnProgress | None = None,
     yesterday: Columns | None = None,
+    padding: Padding | None = None,
 ) -> Run:
     """Find, certify and price a plan for every contract of a fleet.
 
     The answer depends on the fleet and the settings alone: not on the order of its rows, and not on
     how many contracts are solved together. `yesterday`, the prices of an earlier run, is where the search
     begins for contracts that stand alone; it may change the rounds and what the tolerance leaves open. One
-    that leads astray is dropped.
+    that leads astray is dropped. With a `padding` the fleet is a part of a larger one: fees may speak of
+    vendors, products and nodes of the others.
 
     Raises:
         CoupledContractsError: something is asked for that is not done for contracts that are tied together.
@@ -46,25 +48,34 @@ def plan_fleet(
     begun, running = time.perf_counter(), PROGRAMS.running
     tied = bundles(fleet)
     found = contracts(fleet, tied)
-    check_fees(settings.fees, fleet)
-    whole = settings.units == "integer"
-    if whole:
-        check_whole(fleet)
-    check_bundles(fleet, tied, settings)
-    packer = Packer(fleet, found, whole)
+    if padding is None:
+        check_fees(settings.fees, fleet)
+    check_settings(fleet, settings, tied)
+    packer = Packer(fleet, found, settings.units == "integer", padding)
     buckets = packer.buckets()
     rows = len(found) + sum(len(item.vendors) for item in tied.items)
     report = reporter(rows, on_progress)
     packed = time.perf_counter()
     known = None if yesterday is None else Prices(fleet, found, yesterday)
     solved = solve_all(fleet, found, buckets, settings, report, known)
-    joint = solve_bundles(fleet, tied, settings, report, workers())
+    joint = solve_bundles(fleet, tied, settings, report, workers(), padding)
     waited = time.perf_counter() - packed - (PROGRAMS.running - running)
     run = with_bundles(lay_out(fleet, found, packer, solved, settings) if solved else None, fleet, joint)
     run.device = f"{jax.devices()[0].device_kind} ({jax.default_backend()})"
     # Compiling goes on beside solving: what counts is how long the device had to wait for it.
     run.seconds = {"compile": max(waited, 0.0), "solve": time.perf_counter() - begun - max(waited, 0.0)}
     return run
+
+
+def check_settings(fleet: Fleet, settings: Settings, tied: Bundles | None = None) -> None:
+    """Refuse what cannot be done for a fleet under these settings, before anything is solved.
+
+    Raises:
+        CoupledContractsError, WholeUnitsError: as `plan_fleet`.
+    """
+    if settings.units == "integer":
+        check_whole(fleet)
+    check_bundles(fleet, bundles(fleet) if tied is None else tied, settings)
 
 
 def solve_all(

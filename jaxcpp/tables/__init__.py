@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jaxcpp.tables.menus import read_plans, write_menu
+from jaxcpp.tables.places import Place, PlaceError, place
 from jaxcpp.tables.problems import FleetError, Problem
 from jaxcpp.tables.read import check_fleet, read_fleet
 from jaxcpp.tables.rolls import ResumeError, begin_roll, finish_roll, read_week, whole_weeks, write_week
@@ -22,6 +23,8 @@ from jaxcpp.tables.write_fleet import write_fleet
 
 __all__ = [
     "FleetError",
+    "Place",
+    "PlaceError",
     "Problem",
     "ResumeError",
     "RunFolderError",
@@ -30,6 +33,7 @@ __all__ = [
     "check_run_folder",
     "describe",
     "finish_roll",
+    "place",
     "read_fleet",
     "read_plans",
     "read_prices",

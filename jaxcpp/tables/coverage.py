@@ -36,7 +36,9 @@ def check_coverage(frames: Frames, report: Report) -> None:
 
 
 def window(frames: Frames) -> int:
-    """The number of weeks: one more than the last week that `demand` names."""
+    """The number of weeks: one more than the last week that `demand` names, in the whole fleet."""
+    if frames.part is not None:
+        return frames.part.weeks
     demand = frames.tables["demand"]
     return int(demand.numbers["week"][demand.good["week"]].max(initial=-1)) + 1
 

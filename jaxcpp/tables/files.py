@@ -6,8 +6,8 @@ import csv
 import datetime as dt
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
+from jaxcpp.tables.chosen import Chosen
+from jaxcpp.tables.parquet import ParquetTable
+from jaxcpp.tables.places import Folder
 from jaxcpp.tables.problems import Finding, Positions, Report
 from jaxcpp.tables.schema import FLEET, FLEET_TOML, Kind, TableSpec
 
@@ -35,18 +37,26 @@ class RawTable:
     text: bool  # a CSV file: every value is text
 
 
-def read_folder(folder: Path, report: Report, specs: Mapping[str, TableSpec] = FLEET) -> dict[str, RawTable]:
-    """The fleet's tables that can be opened; what cannot goes into the report."""
+def read_folder(
+    folder: Folder,
+    report: Report,
+    specs: Mapping[str, TableSpec] = FLEET,
+    part: Chosen | None = None,
+) -> dict[str, RawTable]:
+    """The fleet's tables that can be opened, or a part's rows of them; what cannot goes into the report."""
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "there is no such folder"
         report.file(str(folder), f"{what}; name the folder that holds the fleet's tables")
         return {}
-    raw = (_read_table(folder, spec, report) for spec in specs.values())
+    raw = (_read_table(folder, spec, report, part) for spec in specs.values())
     return {table.spec.name: table for table in raw if table is not None}
 
 
-def read_toml(folder: Path, report: Report) -> dict[str, str]:
-    """The known keys of `fleet.toml`, "" where the file does not give them; a week as an ISO date."""
+def read_toml(folder: Folder, report: Report) -> dict[str, str]:
+    """The known keys of `fleet.toml`, "" where the file does not give them; a week as an ISO date.
+
+    A fleet without a name has that of its folder.
+    """
     path = folder / "fleet.toml"
     try:
         given: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -68,34 +78,60 @@ def read_toml(folder: Path, report: Report) -> dict[str, str]:
         except ValueError:
             what = f"{values['first_week']!r} is not an ISO date; write it like 2024-01-29"
             report.file(path.name, what, column="first_week")
+    values["name"] = values["name"] or (folder.resolve() if isinstance(folder, Path) else folder).name
     return values
 
 
-def _read_table(folder: Path, spec: TableSpec, report: Report) -> RawTable | None:
-    parquet, text = folder / f"{spec.name}.parquet", folder / f"{spec.name}.csv"
-    if parquet.exists() and text.exists():
-        report.file(parquet.name, f"{text.name} is there too; keep one of the two")
+def find_table(folder: Folder, spec: TableSpec, report: Report) -> Folder | None:
+    """Where a table lies: a Parquet file, a folder of such files, or a CSV file."""
+    parquet, text, files = (folder / name for name in (f"{spec.name}.parquet", f"{spec.name}.csv", spec.name))
+    found = [path for path in (parquet, text) if path.exists()] + [path for path in (files,) if path.is_dir()]
+    if len(found) > 1:
+        report.file(found[0].name, f"{found[1].name} is there too; keep one of the two")
         return None
-    if not parquet.exists() and not text.exists():
-        if not spec.optional:
-            report.file(parquet.name, f"there is no such file, nor {text.name}; a fleet needs this table")
+    if not found and not spec.optional:
+        report.file(parquet.name, f"there is no such file, nor {text.name}; a fleet needs this table")
+    return found[0] if found else None
+
+
+def _read_table(folder: Folder, spec: TableSpec, report: Report, part: Chosen | None) -> RawTable | None:
+    file = find_table(folder, spec, report)
+    if file is None:
         return None
-    file, read = (parquet, _read_parquet) if parquet.exists() else (text, _read_csv)
     try:
-        raw = read(file, spec, report)
+        raw, rows = _read_rows(file, spec, report, part)
     except UNREADABLE as error:
-        kind = "Parquet" if file is parquet else "CSV (UTF-8, comma-separated)"
-        words = " ".join(str(error).split())
-        report.file(file.name, f"cannot be read as {kind}, it is damaged or cut off: {words}; write it again")
+        report.file(file.name, unreadable(file, error))
         return None
-    if len(raw.lines) == 0 and not spec.optional:
+    if rows == 0 and not spec.optional:
         report.file(file.name, "has no rows; a fleet needs at least one")
     return raw
 
 
-def read_table_file(path: Path, spec: TableSpec, report: Report) -> RawTable:
+def unreadable(file: Folder, error: Exception) -> str:
+    """What to say of a table's file that pyarrow cannot read."""
+    kind = "CSV (UTF-8, comma-separated)" if file.suffix == ".csv" else "Parquet"
+    words = " ".join(str(error).split())
+    return f"cannot be read as {kind}, it is damaged or cut off: {words}; write it again"
+
+
+def read_table_file(path: Folder, spec: TableSpec, report: Report) -> RawTable:
     """One table from a file of its own, by its suffix; raises one of `UNREADABLE` where it is damaged."""
-    return (_read_parquet if path.suffix == ".parquet" else _read_csv)(path, spec, report)
+    return _read_rows(path, spec, report, None)[0]
+
+
+def _read_rows(path: Folder, spec: TableSpec, report: Report, part: Chosen | None) -> tuple[RawTable, int]:
+    """A part's rows of one table, or all of them, and how many the table has."""
+    if path.suffix == ".parquet" or path.is_dir():
+        store = ParquetTable(path, spec)
+        wanted = _check_header(path.name, spec, store.names, report)
+        table, lines, rows = store.read(wanted, part)
+        return RawTable(spec, path.name, table, lines, text=False), rows
+    raw = _read_csv(path, spec, report)
+    if part is None:
+        return raw, len(raw.lines)
+    mine = part.rows(raw.table)
+    return replace(raw, table=raw.table.filter(pa.array(mine)), lines=raw.lines[mine]), len(raw.lines)
 
 
 def _check_header(file: str, spec: TableSpec, header: list[str], report: Report) -> list[str]:
@@ -119,17 +155,7 @@ def _kind_words(kind: Kind) -> str:
     return {Kind.ID: "ids", Kind.WEEK: "week numbers"}.get(kind, "numbers")
 
 
-def _read_parquet(path: Path, spec: TableSpec, report: Report) -> RawTable:
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        wanted = _check_header(path.name, spec, file.schema_arrow.names, report)
-        table = file.read(columns=wanted)
-        rows = file.metadata.num_rows
-    for name in wanted:
-        table[name].validate(full=True)
-    return RawTable(spec, path.name, table, np.arange(1, rows + 1), text=False)
-
-
-def _read_csv(path: Path, spec: TableSpec, report: Report) -> RawTable:
+def _read_csv(path: Folder, spec: TableSpec, report: Report) -> RawTable:
     data = path.read_bytes()
     header = next(csv.reader([data.split(b"\n", 1)[0].decode("utf-8-sig")]), [])
     wanted = _check_header(path.name, spec, header, report)
@@ -200,3 +226,18 @@ def _odd_rows(file: str, odd: list[pa_csv.InvalidRow], lines: Positions) -> Find
         lines=lines,
         products=np.full(len(odd), -1),
     )
+
+
+def stream_table(folder: Folder, spec: TableSpec, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Columns of a table, a row group at a time, as they lie in the file; those it lacks are left out.
+
+    Nothing for a table that is not there. Raises one of `UNREADABLE` where it is damaged.
+    """
+    path = find_table(folder, spec, Report())
+    if path is None:
+        return
+    if path.suffix == ".csv":
+        table = _read_csv(path, spec, Report()).table
+        yield table.select([name for name in columns if name in table.column_names])
+    else:
+        yield from ParquetTable(path, spec).stream(columns)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from jaxcpp.fleet.data import EVERY
+from jaxcpp.tables.chosen import Chosen
 from jaxcpp.tables.files import RawTable
 from jaxcpp.tables.problems import Finding, Positions, Report, Words
 from jaxcpp.tables.schema import Column, Kind, TableSpec
@@ -87,6 +88,7 @@ class Frames:
 
     tables: Mapping[str, Frame]
     names: Mapping[str, NDArray[np.str_]]  # of each identifier column, sorted: what codes point into
+    part: Chosen | None = None  # where the rows are a part's: what the whole fleet has
 
     def has(self, table: str, *columns: str) -> bool:
         """Whether the table is there with all of the columns, of the right type."""
@@ -106,7 +108,7 @@ class Frames:
         return ", ".join(parts)
 
 
-def frames_of(raw: Mapping[str, RawTable], report: Report) -> Frames:
+def frames_of(raw: Mapping[str, RawTable], report: Report, part: Chosen | None = None) -> Frames:
     """Typed tables over shared lists of names; wrong types go into the report."""
     frames = {name: Frame(table.spec, table.file, table.lines) for name, table in raw.items()}
     local: dict[tuple[str, str], list[str]] = {}
@@ -125,7 +127,7 @@ def frames_of(raw: Mapping[str, RawTable], report: Report) -> Frames:
     for (table, name), words in local.items():
         position = np.searchsorted(names[name], np.asarray(words, dtype=str))
         frames[table].codes[name] = np.append(position, NULL)[frames[table].codes[name]]
-    return Frames(frames, names)
+    return Frames(frames, names, part)
 
 
 def _wrong_type(frame: Frame, column: Column, kind: pa.DataType, wanted: str, report: Report) -> None:

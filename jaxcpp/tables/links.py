@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxcpp.tables.frames import NULL, Frame, Frames
 from jaxcpp.tables.keys import first_rows, fold, key_columns, occurs
-from jaxcpp.tables.problems import Report
+from jaxcpp.tables.problems import Positions, Report
 from jaxcpp.tables.schema import Reference
 
 SHARE_TOLERANCE = 1e-6
@@ -22,7 +22,7 @@ def check_links(frames: Frames, report: Report) -> None:
         for reference in frame.spec.references:
             if frame.has(*reference.columns) and frames.has(reference.table, *reference.columns):
                 _check_reference(frames, frame, reference, report)
-    if frames.has("demand", "week"):
+    if frames.has("demand", "week") and frames.part is None:  # the weeks are the whole fleet's
         _check_weeks(frames.tables["demand"], report)
     if frames.has("forecast", "made_in", "week"):
         _check_made_in(frames.tables["forecast"], report)
@@ -60,6 +60,8 @@ def _check_reference(frames: Frames, frame: Frame, reference: Reference, report:
     unknown = rows[
         ~occurs([frame.codes[name][rows] for name in columns], [other.codes[name][known] for name in columns])
     ]
+    if frames.part is not None:
+        unknown = _unknown_to_all(frames, frame, columns, unknown)
     if not len(unknown):
         return
     # One entry for each unknown name and product, not one for each row that has it.
@@ -80,6 +82,14 @@ def _check_reference(frames: Frames, frame: Frame, reference: Reference, report:
             many="unknown ids",
         )
     )
+
+
+def _unknown_to_all(frames: Frames, frame: Frame, columns: tuple[str, ...], rows: Positions) -> Positions:
+    """Of a part's rows that refer to nothing in the part, those that refer to nothing in the fleet either."""
+    assert frames.part is not None
+    values = [frames.names[name][frame.codes[name][rows]].tolist() for name in columns]
+    known = [frames.part.knows(columns, pair) for pair in zip(*values, strict=True)]
+    return rows[~np.asarray(known, dtype=bool)]
 
 
 def _check_weeks(demand: Frame, report: Report) -> None:

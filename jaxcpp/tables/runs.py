@@ -6,21 +6,29 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jaxcpp.fleet.results import Columns, Rejected, Run, budget, in_words, worst_gap
+from jaxcpp.fleet.results import Columns, Rejected, Run, in_words
+from jaxcpp.fleet.totals import Totals, totals_of
+from jaxcpp.tables.places import Folder, Place, opened, place, remove_folder
 from jaxcpp.tables.schema import RUN, TableSpec
 from jaxcpp.tables.whole import write_parquet, write_text
 
 RUN_JSON: Final = "run.json"
 REPORT: Final = ("report.html", "report.json")
 """What a report of a run adds to its folder; gone when the run is replaced."""
+PARTS: Final = "parts"
+"""The folder of the parts of a run that is made in parts; gone when the run is whole."""
+MANIFEST: Final = "manifest.parquet"
+"""What is known of each part of such a run."""
+SUCCESS: Final = "_SUCCESS"
+"""Written last of all in such a run."""
 INFO: Final = ("version", "settings", "fleet_fingerprint")
 """What `write_run` must be told; the rest of `run.json` comes from the run."""
 
@@ -29,21 +37,23 @@ class RunFolderError(FileExistsError):
     """The folder named for a run holds something else than a run."""
 
 
-def check_run_folder(folder: str | Path) -> None:
+def check_run_folder(folder: str | Path | Place) -> None:
     """Makes sure that a folder is new, empty, or an earlier run's, so that a run may be written there.
 
     A run that was cut off while its tables were written counts as a run. Raises `RunFolderError`
     with a message for people otherwise.
     """
-    folder = Path(folder)
+    folder = place(folder)
     if not folder.exists():
+        if isinstance(folder, Place):
+            return
         base = next(parent for parent in folder.absolute().parents if parent.exists())
         if not base.is_dir():
             raise RunFolderError(f"{base} is a file; name a folder for the run")
         return
     if not folder.is_dir():
         raise RunFolderError(f"{folder} is a file; name a folder for the run")
-    names = {f"{name}.parquet" for name in RUN} | {RUN_JSON, *REPORT}
+    names = {f"{name}.parquet" for name in RUN} | {RUN_JSON, *REPORT, PARTS, MANIFEST, SUCCESS}
     held = {path.name for path in folder.iterdir()}
     ours = names | {f".{name}.tmp" for name in names}
     if not held <= ours and not _is_run_json(folder / RUN_JSON):
@@ -51,7 +61,9 @@ def check_run_folder(folder: str | Path) -> None:
         raise RunFolderError(f"{folder} holds {other!r} and no run; name a new or an empty folder")
 
 
-def write_run(run: Run, rejected: Sequence[Rejected], folder: str | Path, *, info: Mapping[str, Any]) -> None:
+def write_run(
+    run: Run, rejected: Sequence[Rejected], folder: str | Path | Place, *, info: Mapping[str, Any]
+) -> None:
     """Writes `contracts`, `plans`, `flows` and `prices` (if present), `rejected` (if any) and `run.json`.
 
     `info` goes into `run.json` and must hold `version`, `settings` (a mapping or a dataclass) and
@@ -66,7 +78,7 @@ def write_run(run: Run, rejected: Sequence[Rejected], folder: str | Path, *, inf
     `info` do not match the file contract.
     """
     started = time.perf_counter()
-    folder = Path(folder)
+    folder = place(folder)
     check_run_folder(folder)
     if missing := [key for key in INFO if key not in info]:
         raise ValueError(f"info lacks {', '.join(missing)}")
@@ -75,24 +87,31 @@ def write_run(run: Run, rejected: Sequence[Rejected], folder: str | Path, *, inf
         "plans": run.plans,
         "flows": run.flows,
         "prices": run.prices,
-        "rejected": _rejected_columns(rejected),
+        "rejected": rejected_columns(rejected),
     }
     tables = {name: table_of(RUN[name], given) for name, given in columns.items() if given is not None}
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (RUN_JSON, *REPORT):
-        (folder / name).unlink(missing_ok=True)
+    remove_outcome(folder)
+    remove_folder(folder / PARTS)
     for name in RUN:
         path = folder / f"{name}.parquet"
         if name in tables:
             write_parquet(tables[name], path)
         else:
             path.unlink(missing_ok=True)
-    facts = _facts(run, info)
+    facts = facts_of(totals_of(run.contracts, run.worst_gap), {"device": run.device, **info})
+    facts["seconds"] = {**run.seconds, **info.get("seconds", {})}
     _time(facts, started)
     write_facts(facts, folder)
 
 
-def write_facts(facts: Mapping[str, Any], folder: Path) -> None:
+def remove_outcome(folder: Folder) -> None:
+    """Takes away what says that a folder holds a whole run, before something of it changes."""
+    for name in (SUCCESS, RUN_JSON, *REPORT, MANIFEST):
+        (folder / name).unlink(missing_ok=True)
+
+
+def write_facts(facts: Mapping[str, Any], folder: Folder) -> None:
     """Writes `run.json`, which a folder with a whole run has."""
     write_text(_json(facts), folder / RUN_JSON)
 
@@ -108,14 +127,18 @@ def read_run(folder: str | Path) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     return {name: pq.read_table(path) for name, path in paths.items() if path.exists()}, facts
 
 
-def read_prices(folder: str | Path) -> Columns:
+def read_prices(folder: str | Path | Place, contracts: Collection[str] | None = None) -> Columns:
     """The prices of an earlier run, as columns: where tonight's search may begin.
+
+    With `contracts` those of some only, without holding the others.
 
     Raises `RunFolderError`, with a message for people, where there are none or they cannot be read.
     """
-    path, spec = Path(folder) / "prices.parquet", RUN["prices"]
+    path, spec = place(folder) / "prices.parquet", RUN["prices"]
+    wanted = None if contracts is None else pa.array(sorted(contracts), pa.string())
+    filters = None if wanted is None else _between(wanted)
     try:
-        table = pq.read_table(path, columns=list(spec.by_name)).cast(spec.arrow)
+        table = pq.read_table(opened(path), columns=list(spec.by_name), filters=filters).cast(spec.arrow)
     except FileNotFoundError:
         raise RunFolderError(
             f"{path} is not there; name the folder of an earlier run of stand-alone contracts"
@@ -123,6 +146,14 @@ def read_prices(folder: str | Path) -> Columns:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise RunFolderError(f"{path} holds no prices of a run: {error}") from error
     return {name: table.column(name).to_numpy(zero_copy_only=False) for name in spec.by_name}
+
+
+def _between(ids: pa.Array) -> pc.Expression:
+    """The rows of some contracts; the first and last of them tell which groups of rows to read at all."""
+    if not len(ids):
+        return pc.scalar(False)
+    name = pc.field("contract_id")
+    return (name >= ids[0]) & (name <= ids[-1]) & name.isin(ids)
 
 
 def run_columns(folder: str | Path) -> tuple[dict[str, Columns], dict[str, Any]]:
@@ -147,7 +178,7 @@ def columns_of(table: pa.Table) -> Columns:
     }
 
 
-def _is_run_json(path: Path) -> bool:
+def _is_run_json(path: Folder) -> bool:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -155,7 +186,8 @@ def _is_run_json(path: Path) -> bool:
     return isinstance(facts, dict) and "fleet_fingerprint" in facts
 
 
-def _rejected_columns(rejected: Sequence[Rejected]) -> Columns | None:
+def rejected_columns(rejected: Sequence[Rejected]) -> Columns | None:
+    """The table of products left out, in the order of their ids; none where there are none."""
     if not rejected:
         return None
     ordered = sorted(rejected, key=lambda entry: (entry.product_id, entry.reason))
@@ -177,21 +209,15 @@ def table_of(spec: TableSpec, columns: Columns) -> pa.Table:
         raise ValueError(f"{spec.name} does not match its columns: {error}") from error
 
 
-def _facts(run: Run, info: Mapping[str, Any]) -> dict[str, Any]:
-    rounds = np.asarray(run.contracts["rounds"], dtype=float)
+def facts_of(totals: Totals, info: Mapping[str, Any]) -> dict[str, Any]:
+    """What `run.json` says of a run's contracts, and `info`, which wins."""
     facts: dict[str, Any] = {
-        "device": run.device,
-        "status_counts": run.status_counts(),
-        "worst_efficiency_gap": worst_gap(run.contracts) if run.worst_gap is None else run.worst_gap,
-        "budget": budget(run.contracts),
-        "budget_in_words": in_words(budget(run.contracts)),
-        "rounds": {
-            "median": np.median(rounds) if rounds.size else None,
-            "p99": np.quantile(rounds, 0.99, method="higher") if rounds.size else None,
-            "max": rounds.max() if rounds.size else None,
-        },
+        "status_counts": totals.status_counts(),
+        "worst_efficiency_gap": totals.worst_gap,
+        "budget": totals.budget,
+        "budget_in_words": in_words(totals.budget),
+        "rounds": totals.rounds_facts(),
         **info,
-        "seconds": {**run.seconds, **info.get("seconds", {})},
     }
     if dataclasses.is_dataclass(facts["settings"]) and not isinstance(facts["settings"], type):
         facts["settings"] = dataclasses.asdict(facts["settings"])

@@ -29,7 +29,6 @@ def read_side(path: str | Path) -> Fleet:
     folder, report = Path(path), Report()
     raw = read_folder(folder, report, SIDE)
     texts = read_toml(folder, report)
-    texts["name"] = texts["name"] or folder.resolve().name
     if "offers" in raw and "products" not in raw:
         raw["products"] = _weightless(raw["offers"])
     frames = frames_of(raw, report)

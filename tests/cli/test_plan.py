@@ -259,3 +259,38 @@ def test_each_vendor_of_a_product_has_its_own_row(run, toy, tmp_path):
     # Either could do it all: each pays what the other would earn, and there is enough for both.
     assert facts["budget"] > 0.0
     assert facts["budget_in_words"].startswith("a surplus of ")
+
+
+def test_a_run_in_parts_is_a_run(run, toy, tmp_path):
+    """At an address, resumed, reported on, explained, compared, and begun at another night."""
+    parts, again = tmp_path / "parts", tmp_path / "again"
+    assert run("plan", toy, tmp_path / "one").exit_code == 0
+    done = run("plan", f"file://{toy}", f"file://{parts}", "--part-size", "1")
+    assert done.exit_code == 0, done.stderr
+    assert "accepted 1" in " ".join(done.stdout.split())
+    for name in ("contracts", "plans", "prices"):
+        assert (parts / f"{name}.parquet").read_bytes() == (tmp_path / "one" / f"{name}.parquet").read_bytes()
+    assert run("plan", toy, parts, "--resume").stdout.splitlines()[0].split() == ["contracts", "1"]
+    refused = run("plan", toy, parts, "--resume", "--tolerance", "1e-3")
+    assert refused.exit_code == Status.BAD_INPUT
+    assert "another tolerance; name another folder" in refused.stderr
+    warm = run("plan", toy, again, "--part-size", "1", "--warm-start", parts)
+    assert warm.exit_code == 0, warm.stderr
+    assert contract(again)["rounds"] < contract(parts)["rounds"]
+    assert run("report", again, "--against", parts).exit_code == 0
+    assert "maker" in run("explain", parts, "maker:widget").stdout
+
+
+def test_what_does_not_go_in_parts(run, toy, tmp_path):
+    agents = tmp_path / "agents.toml"
+    agents.write_text("[vendor.maker]\nurl = 'grpc://127.0.0.1:1'\n")
+    refused = run("plan", toy, tmp_path / "run", "--part-size", "1", "--agents", agents)
+    assert refused.exit_code == Status.BAD_INPUT
+    assert "leave out --cluster" in refused.stderr
+    nowhere = run("plan", toy, tmp_path / "run", "--cluster", "local:none")
+    assert nowhere.exit_code == Status.OUR_FAULT
+    assert "no cluster at 'local:none'" in nowhere.stderr
+    odd = run("plan", "gopher://fleet", tmp_path / "run")
+    assert odd.exit_code == Status.BAD_INPUT
+    assert "gopher" in odd.stderr
+    assert not (tmp_path / "run").exists()

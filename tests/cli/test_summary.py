@@ -12,6 +12,7 @@ from rich.console import Console
 from jaxcpp.cli.progress import progress_bar
 from jaxcpp.cli.summary import attention, listed, summary
 from jaxcpp.fleet.settings import Progress
+from jaxcpp.fleet.totals import totals_of
 
 NOTHING = np.nan
 
@@ -28,6 +29,10 @@ CONTRACTS: dict[str, Any] = {
     "fee": [50.0, 50.0, NOTHING],
     "paid": [80.0, 0.0, NOTHING],
     "efficiency_gap": [0.001, 0.02, NOTHING],
+    "supplier_utility_jit": [0.0, 0.0, NOTHING],
+    "supplier_utility_plan": [150.0, 20.0, NOTHING],
+    "supplier_surplus": [70.0, -40.0, NOTHING],
+    "rounds": [34, 34, 47],
 }
 DOCUMENT: dict[str, Any] = {
     "status_counts": {"accepted": 1, "declined": 1, "infeasible": 1},
@@ -44,7 +49,7 @@ def words(table) -> str:
 
 
 def test_sums_leave_out_contracts_without_a_plan():
-    text = words(summary(CONTRACTS, DOCUMENT, "USD"))
+    text = words(summary(totals_of(CONTRACTS), DOCUMENT, "USD"))
     for part in (
         "contracts 3 accepted 1 declined 1 infeasible 1",
         "chain cost, just-in-time 3,830.00 USD",
@@ -62,7 +67,7 @@ def test_sums_leave_out_contracts_without_a_plan():
 
 def test_what_a_vendor_keeps_to_itself_is_said_to_be_left_out():
     kept = CONTRACTS | {name: [NOTHING] * 3 for name in ("supplier_cost_jit", "supplier_cost_plan")}
-    text = words(summary(kept, DOCUMENT, "USD"))
+    text = words(summary(totals_of(kept), DOCUMENT, "USD"))
     left_out = "USD; 2 vendor costs not known"
     assert f"chain cost, just-in-time 1,220.00 {left_out}" in text
     assert f"chain cost, planned 1,260.00 {left_out} gain 130.00 USD cost-benefit" in text
@@ -77,18 +82,18 @@ def test_a_run_without_a_single_plan():
         "rounds": {"median": None, "p99": None, "max": None},
         "seconds": DOCUMENT["seconds"],
     }
-    text = words(summary(none, document, ""))
+    text = words(summary(totals_of(none), document, ""))
     assert "infeasible 1" in text
     assert "worst certificate" not in text
     assert "rounds" not in text
 
 
 def test_contracts_that_need_attention():
-    assert attention(CONTRACTS, "infeasible", "contracts are infeasible") == [
+    assert attention(totals_of(CONTRACTS), "infeasible", "contracts are infeasible") == [
         "1 contracts are infeasible:",
         "  c: capacity falls short by 3 units",
     ]
-    assert attention(CONTRACTS, "not_converged", "contracts are not certified") == []
+    assert attention(totals_of(CONTRACTS), "not_converged", "contracts are not certified") == []
 
 
 @pytest.mark.parametrize(
