@@ -7,21 +7,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
 
+import jax
 import numpy as np
 
 from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import feasible
 from jaxcpp.fleet import store
 from jaxcpp.fleet.batch import OnLanes, in_batches, lanes_per_batch, unknown
+from jaxcpp.fleet.bundle_fees import bundle_charges, check_bundle_fees
 from jaxcpp.fleet.bundle_pack import BundleBucket, OrderPacker, Piece, bundle_buckets
 from jaxcpp.fleet.bundle_steps import Agreed
 from jaxcpp.fleet.bundles import Bundles, Capacity
 from jaxcpp.fleet.contracts import CoupledContractsError, Index
 from jaxcpp.fleet.data import Fleet, Floats
-from jaxcpp.fleet.fees import rule_for
+from jaxcpp.fleet.fees import Charges
 from jaxcpp.fleet.pack import Bucket
 from jaxcpp.fleet.settings import Settings
-from jaxcpp.mechanism.several import Settlement, Standing, Without
+from jaxcpp.mechanism.settlement import Settlement
+from jaxcpp.mechanism.several import Found, Standing, Without
 
 NUMBERS = 1_000_000
 """Of a batch of bundles, that a step goes through: more would leave the cache, and take longer each."""
@@ -60,6 +63,7 @@ class BundleSolved:
 
     bucket: BundleBucket
     agreed: Agreed
+    found: Found  # the consensus whose plan is offered: the fee-free one where no fee moves plans
     standing: Standing
     without: Without
     settlement: Settlement
@@ -79,11 +83,7 @@ def check_bundles(fleet: Fleet, tied: Bundles, settings: Settings) -> None:
         for word, on in (("--units integer", settings.units == "integer"), ("--flows", settings.flows))
         if on
     ]
-    ours = set(fleet.product_ids[fleet.offers.product[tied.offers()]].astype(str).tolist())
-    if not all(rule.only_additive for rule in settings.fees):
-        asked.append("fees other than additive ones")
-    if any(rule.product in ours for rule in settings.fees if rule.product):
-        asked.append("fees by product")
+    check_bundle_fees(settings.fees, fleet, tied)
     if len(tied) and asked:
         first = ", ".join(repr(str(name)) for name in fleet.product_ids[tied.items[0].products[:2]])
         raise CoupledContractsError(
@@ -144,10 +144,7 @@ def _solve_bucket(
     tolerance = np.asarray(settings.tolerance)
     rounds = newton.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds
     limit = np.asarray(rounds, np.int32)
-    alpha = np.zeros(lanes.here.shape)
-    for row, one in enumerate(bucket.pieces):
-        for at, vendor in enumerate(one.bundle.vendors.tolist()):
-            alpha[row, at] = rule_for(settings.fees, str(packer.fleet.vendor_ids[vendor]), "").additive
+    fees = bundle_charges(settings.fees, packer.fleet, bucket.pieces, lanes)
 
     def step(
         name: str, *args: Any, shared: tuple[Any, ...] = (), static: tuple[Any, ...] = (), **more: Any
@@ -166,13 +163,18 @@ def _solve_bucket(
     some = np.flatnonzero(short.any(axis=1))
     filling = step("bundle_fill", lanes, flat, short, chosen=some, into=filling)
     standing = _standing(bucket, packer, products, orders, agreed, filling, order, settings)
-    without = _without(bucket, standing, agreed, flat, settings, step)
-    args = lanes, agreed, standing, without, alpha
+    found = agreed.found
+    if fees.distorts:
+        found = jax.tree.map(np.array, found)
+        found = step("bundle_choose", lanes, fees, flat, chosen=fees.distorted, into=found)
+    choice = found if fees.distorts else None
+    without = _without(bucket, standing, found, flat, fees, settings, step)
+    args = lanes, agreed, standing, without, fees, choice
     settlement = store.fetch(in_batches(size, "bundle_settle", args, (tolerance,), (settings.absent,)))
-    issued = np.where(settlement.accepted[:, None], agreed.outcome.plan, filling.plan)
+    issued = np.where(settlement.accepted[:, None], found.outcome.plan, filling.plan)
     jit, plan = ((x * volume[:, None]).reshape(order.shape) for x in (filling.plan, issued))
-    _tell(on_lanes, bucket, settlement, agreed, settings)
-    return BundleSolved(bucket, agreed, standing, without, settlement, order, jit, plan)
+    _tell(on_lanes, bucket, settlement, found, settings)
+    return BundleSolved(bucket, agreed, found, standing, without, settlement, order, jit, plan)
 
 
 def _per_batch(bucket: BundleBucket, count: int, settings: Settings) -> int:
@@ -287,33 +289,25 @@ def _live(
 def _without(
     bucket: BundleBucket,
     standing: Standing,
-    agreed: Agreed,
+    found: Found,
     order: Floats,
+    fees: Charges,
     settings: Settings,
     step: Callable[..., Any],
 ) -> Without:
     """Every vendor's counterfactual; a single vendor's needs no run."""
     here = bucket.lanes.here
     if here.shape[1] == 1:
-        facts = standing, agreed.outcome.rounds
+        facts = standing, found.outcome.rounds, fees
         return cast(Without, store.fetch(in_batches(len(here), "bundle_alone", facts, ())))
-    found: Without = step("bundle_absent", bucket.lanes, order, agreed.outcome, static=(settings.absent,))
-    alone = here.sum(axis=1) == 1
-    ordered: Any = standing.ordered
-    for column, known in (
-        (found.cost, ordered.upper),
-        (found.bound, ordered.lower),
-        (found.spend, ordered.spend),
-    ):
-        column[alone, 0] = known[alone]
-    found.missing[alone, 0] = 0.0
-    return found
+    args = bucket.lanes, order, found.outcome, standing, fees
+    return cast(Without, step("bundle_absent", *args, static=(settings.absent,)))
 
 
 def _tell(
-    on_lanes: OnLanes, bucket: BundleBucket, settlement: Settlement, agreed: Agreed, settings: Settings
+    on_lanes: OnLanes, bucket: BundleBucket, settlement: Settlement, found: Found, settings: Settings
 ) -> None:
-    outcome, here = agreed.outcome, bucket.lanes.here.sum(axis=1)
+    outcome, here = found.outcome, bucket.lanes.here.sum(axis=1)
     certified = outcome.certified(settings.tolerance) | settlement.stays
     worst = np.where(certified, outcome.gap / np.maximum(outcome.spend, 1e-6), 0.0)
     on_lanes(int(here.sum()), int(here[certified].sum()), float(np.max(worst, initial=0.0)))

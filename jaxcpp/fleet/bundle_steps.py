@@ -7,13 +7,20 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcpp.agents.bundle import Catalogue, Frame, Vendors
+from jaxcpp.agents.terms import Terms
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.fleet.bundle_pack import BundleLanes
+from jaxcpp.fleet.fees import Charges
 from jaxcpp.mechanism import bundle, several
 from jaxcpp.mechanism.bundle import Filling
+from jaxcpp.mechanism.bundle_fees import BundleFees, PosedBundle, account, pose
+from jaxcpp.mechanism.settlement import Settlement
+from jaxcpp.mechanism.settlement import settle as decide
+from jaxcpp.mechanism.several import Found
 from jaxcpp.mechanism.status_quo import Cost
 
 jax.tree_util.register_dataclass(
@@ -24,11 +31,16 @@ Money = Float[Array, ""]
 
 
 class Agreed(eqx.Module):
-    """A bundle's consensus, and the frame its numbers are scaled by."""
+    """A bundle's fee-free consensus, and the frame its numbers are scaled by."""
 
     known: Frame
     own: Money  # what the retailer would earn at no cost [currency]
-    outcome: Outcome
+    found: Found
+
+    @property
+    def outcome(self) -> Outcome:
+        """The consensus alone."""
+        return self.found.outcome
 
 
 def parties(lane: Any) -> tuple[Catalogue, Vendors, Frame]:
@@ -49,10 +61,35 @@ def parties(lane: Any) -> tuple[Catalogue, Vendors, Frame]:
 
 def agree(lane: Any, tolerance: Money, limit: Int[Array, ""]) -> Agreed:
     """The joint consensus of all parties."""
+    catalogue, _, known = parties(lane)
+    nothing = jnp.zeros(known.terms.open.shape, known.terms.volume.dtype)
+    return Agreed(known, catalogue.profit_at_no_cost(), _found(lane, None, nothing, tolerance, limit))
+
+
+def choose(lane: Any, fees: Charges, order: Array, tolerance: Money, limit: Int[Array, ""]) -> Found:
+    """The joint consensus under fees that move plans; `order` [units] is just-in-time by vendor."""
+    return _found(lane, fees, order, tolerance, limit)
+
+
+def _found(lane: Any, fees: Charges | None, order: Array, tolerance: Money, limit: Int[Array, ""]) -> Found:
+    posed, terms = _posed(lane, fees, order)
+    begun = bundle.begin(posed.retailer, posed.supplier)
+    _, outcome = bundle.agree(posed.retailer, posed.supplier, begun, tolerance, limit)
+    return Found(outcome, account(posed, outcome, terms))
+
+
+def _posed(lane: Any, fees: Charges | None, order: Array) -> tuple[PosedBundle, Terms]:
     catalogue, vendors, known = parties(lane)
     retailer, supplier = bundle.agents(catalogue, vendors, known)
-    _, outcome = bundle.agree(retailer, supplier, bundle.begin(supplier), tolerance, limit)
-    return Agreed(known, catalogue.profit_at_no_cost(), outcome)
+    lines = order.reshape(retailer.fixed.shape) / known.terms.volume
+    charged = None if fees is None else charges(fees)
+    return pose(charged, retailer, supplier, lines, known.terms), known.terms
+
+
+def charges(fees: Charges) -> BundleFees:
+    """The fees of one bundle: by vendor, and by product and public node."""
+    numbers = (fees.alpha, fees.after, fees.rate, fees.over, fees.under)
+    return BundleFees(*(None if part is None else jnp.asarray(part) for part in numbers))  # type: ignore[arg-type]
 
 
 def fill(
@@ -68,11 +105,21 @@ def absent(
     lane: Any,
     order: Array,
     outcome: Outcome,
+    standing: several.Standing,
+    fees: Charges,
     tolerance: Money,
     limit: Int[Array, ""],
 ) -> several.Without:
-    """Every vendor's counterfactual."""
-    return several.absent(*parties(lane), order, outcome, tolerance, limit, how=how)
+    """Every vendor's counterfactual; that of one without others is the order itself."""
+    charged = charges(fees)
+    rest = several.absent(*parties(lane), order, outcome, tolerance, limit, charged, how=how)
+    single, one = several.alone(standing, outcome.rounds, charged), jnp.sum(lane.here) == 1
+    return jax.tree.map(lambda a, b: jnp.where(one, a, b), single, rest)
+
+
+def alone(standing: several.Standing, rounds: Int[Array, ""], fees: Charges) -> several.Without:
+    """As `absent`, in a bundle of one vendor."""
+    return several.alone(standing, rounds, charges(fees))
 
 
 def stand(
@@ -88,10 +135,12 @@ def settle(
     agreed: Agreed,
     standing: several.Standing,
     without: several.Without,
-    alpha: Float[Array, " m"],
+    fees: Charges,
+    choice: Found | None,
     tolerance: Money,
-) -> several.Settlement:
+) -> Settlement:
     """The offers and the vendors' decisions."""
-    return several.settle(
-        agreed.own, *parties(lane), standing, agreed.outcome, without, alpha, tolerance, how=how
-    )
+    return decide(
+        agreed.own, agreed.known, jnp.asarray(lane.here), standing, agreed.found, without,
+        charges(fees), tolerance, choice, how=how,
+    )  # fmt: skip

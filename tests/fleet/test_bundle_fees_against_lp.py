@@ -1,0 +1,205 @@
+"""Fees on bundles against exact linear programs: the plan they lead to, each vendor's price, what is lost.
+
+Every bundle has other fees by vendor, and charges on deviations by node, week and product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from jaxcpp.fleet.bundle_fees import check_bundle_fees
+from jaxcpp.fleet.bundles import bundles
+from jaxcpp.fleet.contracts import CoupledContractsError
+from jaxcpp.fleet.rules import FeeRule
+from jaxcpp.fleet.settings import Absent, Settings
+from tests.coupled import Kind, prefixed, random_coupled, tables_of
+from tests.fleet.judged import Judged, complain, reached_by_all, solve
+from tests.fleets import INBOUND, read
+from tests.oracles import best_jit_utility
+from tests.oracles.coupled import Counted, Coupled, Plans, all_retailer_utility, joint_utility, vendor_utility
+
+KINDS = {
+    "shared-": Kind(),
+    "tight-": Kind(tight=True, flags={"lost_sales": False, "leftovers": False}),
+    "ties-": Kind(flags={"ties": True, "zeros": True}, products=4),
+    "several-": Kind(products=2, vendors=2),
+    "every-": Kind(products=2, vendors=3, every=True, flags={"lost_sales": True}),
+    "own-": Kind(products=3, vendors=2, own=0.5),
+}
+NEVER = 40.0
+"""Currency a unit: dearer than any lane, so that plans stay where they are."""
+
+
+@dataclass(frozen=True)
+class Fees:
+    """What a run charges, as its rules and as the oracles need it."""
+
+    rules: tuple[FeeRule, ...]
+    after: float = 0.0
+
+    def rule(self, vendor: str, product: str) -> FeeRule:
+        fitting = [
+            rule for rule in self.rules if rule.vendor in ("", vendor) and rule.product in ("", product)
+        ]
+        return max(fitting, key=lambda rule: (bool(rule.vendor), bool(rule.product)))
+
+    def counted(self, one: Judged) -> Counted:
+        over, under = ({key: self._table(one, key, side) for key in one.order} for side in ("over", "under"))
+        weight = {vendor: 1.0 / (1.0 + self.share(vendor)) for vendor in one.coupled.vendors}
+        return Counted(weight, one.order, over, under)
+
+    def share(self, vendor: str) -> float:
+        rule = self.rule(vendor, "")
+        return rule.multiplicative + rule.roi
+
+    def _table(self, one: Judged, key: tuple[str, str], side: str) -> np.ndarray:
+        charge = getattr(self.rule(*key), side)
+        table = np.zeros_like(one.order[key])
+        for row in range(len(table)):
+            node = INBOUND[row]
+            table[row] = charge.get(node, charge.get("*", 0.0)) if isinstance(charge, dict) else charge
+        return table
+
+
+def fees(parts: dict[str, Coupled], weeks: int) -> Fees:
+    """Shares, sums and charges drawn by vendor; products of their own, and everyone."""
+    rng = np.random.default_rng(5)
+    rules = [FeeRule(additive=0.25, multiplicative=0.2, over=0.1, under=0.05)]
+    for prefix, coupled in parts.items():
+        named = prefixed(coupled, prefix)
+        if prefix.endswith("0-"):
+            rules += [FeeRule(vendor=vendor) for vendor in named.vendors]
+            continue
+        for vendor in named.vendors:
+            kind = rng.integers(5)
+            by_week = tuple(float(x) for x in rng.uniform(0.0, 2.0, weeks))
+            rules += [[], [FeeRule(vendor=vendor, roi=float(rng.uniform(0, 2)))],
+                      [FeeRule(vendor=vendor, over={INBOUND[0]: by_week, "*": 0.3}, under={"*": 0.1})],
+                      [FeeRule(vendor=vendor, multiplicative=0.5, over=NEVER, under=NEVER)],
+                      [FeeRule(vendor=vendor)]][kind]  # fmt: skip
+        product = str(rng.choice(sorted(named.products)))
+        rules.append(FeeRule(product=product, over=0.4, under=0.6))
+    return Fees(tuple(rules))
+
+
+@pytest.fixture(scope="module", params=["jit", "excluded"])
+def charged(request, tmp_path_factory) -> tuple[Absent, Fees, list[Judged]]:
+    parts = {
+        f"{prefix}{seed}-": random_coupled(seed, kind) for prefix, kind in KINDS.items() for seed in range(4)
+    }
+    asked = fees(parts, next(iter(KINDS.values())).weeks)
+    folder = tmp_path_factory.mktemp("charged") / "fleet"
+    return request.param, asked, solve(parts, folder, Settings(fees=asked.rules, absent=request.param))
+
+
+def priced(one: Judged) -> bool:
+    return all(row["status"] not in ("infeasible", "no_gain") for row in one.rows.values())
+
+
+def worth(one: Judged, counted: Counted, plan: Plans, without: str = "") -> float:
+    """Exact utility of everybody but one with a plan, as the fees count it."""
+    return all_retailer_utility(one.coupled, plan) + sum(
+        counted.weight[vendor] * (vendor_utility(one.coupled, vendor, plan) - counted.deviation(vendor, plan))
+        for vendor in one.rows
+        if vendor != without
+    )
+
+
+def test_every_kind_of_offer_is_there(charged):
+    _, asked, found = charged
+    statuses = [row["status"] for one in found for row in one.rows.values()]
+    assert "not_converged" not in statuses
+    assert statuses.count("accepted") >= 5
+    assert sum(len(one.rows) > 1 and priced(one) for one in found) >= 4
+    moved = [one for one in found if any(row["efficiency_lost"] > 0.01 for row in one.rows.values())]
+    assert any(row["status"] == "accepted" for one in moved for row in one.rows.values())
+    assert any(asked.share(vendor) > 0.5 for one in found for vendor in one.rows)
+
+
+def test_no_plan_is_better_as_the_fees_count_it_beyond_the_gap(charged):
+    _, asked, found = charged
+    wrong = []
+    for one in found:
+        if not priced(one):
+            continue
+        counted = asked.counted(one)
+        best, _ = joint_utility(one.coupled, counted=counted)
+        gap = best - worth(one, counted, one.plan)
+        for vendor, row in one.rows.items():
+            weight = counted.weight[vendor]
+            if not -one.stake <= gap <= weight * row["efficiency_gap"] + one.stake:
+                wrong.append(f"{vendor}: {gap:g}, at most {weight * row['efficiency_gap']:g}")
+            spent = sum(
+                r["retailer_cost_plan"] + counted.weight[v] * r["supplier_cost_plan"]
+                for v, r in one.rows.items()
+            )
+            if weight * row["efficiency_gap"] > 1.01e-5 * spent + one.stake:
+                wrong.append(f"{vendor}: gap {row['efficiency_gap']:g} of {spent:g}")
+    complain(wrong)
+
+
+def test_prices_are_those_of_exact_counterfactuals(charged):
+    how, asked, found = charged
+    wrong, several = [], 0
+    for one in found:
+        if not priced(one):
+            continue
+        counted = asked.counted(one)
+        for vendor, row in one.rows.items():
+            if len(one.rows) == 1:
+                without = sum(best_jit_utility(reached_by_all(one.coupled, p)) for p in one.coupled.products)
+            else:
+                several += 1
+                kept = {key: one.order[key] * (how == "jit") for key in one.order if key[0] == vendor}
+                without, _ = joint_utility(one.coupled, kept, vendor, counted)
+            exact = (without - worth(one, counted, one.plan, vendor)) / counted.weight[vendor]
+            exact += counted.deviation(vendor, one.plan) + asked.rule(vendor, "").additive
+            off = row["price_error"] + one.stake / counted.weight[vendor]
+            if not abs(row["price"] - exact) <= off:
+                wrong.append(f"{vendor} {how}: {row['price']:g}, exactly {exact:g}, {row['price_error']:g}")
+            if abs(row["cbt"] + row["fee"] - row["price"]) > one.stake:
+                wrong.append(f"{vendor}: price {row['price']:g}")
+    assert several >= 8
+    complain(wrong)
+
+
+def test_the_efficiency_lost_is_that_of_the_plan_carried_out(charged):
+    wrong = []
+    for one in charged[2]:
+        issued = one.plan if all(row["status"] == "accepted" for row in one.rows.values()) else one.jit
+        row = next(iter(one.rows.values()))
+        if not all(np.isfinite(r["efficiency_lost"]) for r in one.rows.values()):
+            continue
+        reached = all_retailer_utility(one.coupled, issued)
+        if not np.isfinite(reached):
+            continue  # what is confirmed just in time does not serve all that must be served
+        reached += sum(vendor_utility(one.coupled, vendor, issued) for vendor in one.rows)
+        lost = joint_utility(one.coupled)[0] - reached
+        told = sum(r["efficiency_lost"] for r in one.rows.values())
+        if not abs(told - lost) <= row["lost_error"] + one.stake:
+            wrong.append(f"{list(one.rows)}: {told:g}, truly {lost:g}, error {row['lost_error']:g}")
+    complain(wrong)
+
+
+def test_a_prohibitive_charge_keeps_a_vendors_deliveries(charged):
+    _, asked, found = charged
+    held = 0
+    for one in found:
+        for vendor, row in one.rows.items():
+            if asked.rule(vendor, "").over == NEVER and row["status"] in ("accepted", "no_gain"):
+                held += 1
+                for key in one.order:
+                    if key[0] == vendor and asked.rule(*key).over == NEVER:
+                        np.testing.assert_allclose(one.plan[key], one.order[key], atol=1e-6)
+    assert held >= 1
+
+
+def test_shares_by_product_are_refused_where_a_transfer_is_for_several(tmp_path):
+    fleet = read(tables_of({"s-": random_coupled(0, Kind())}).tables(), tmp_path / "fleet")
+    product = str(fleet.product_ids[bundles(fleet).items[0].products[0]])
+    with pytest.raises(CoupledContractsError, match="only deviation can be charged by product"):
+        check_bundle_fees((FeeRule(product=product, roi=0.1),), fleet, bundles(fleet))
+    check_bundle_fees((FeeRule(product=product, over=0.1),), fleet, bundles(fleet))
