@@ -87,6 +87,11 @@ def turn(
     return judged(state, outcome, tolerance), outcome
 
 
+def between(retailer: Any, state: path.PathState) -> Float[Array, " n"]:
+    """The price between the retailer and its toll where a path stands."""
+    return _apart(path.reached(state), retailer.blocks)[0]
+
+
 def _together(inner: Float[Array, " n"], outer: Float[Array, " n"], blocks: int) -> Float[Array, " two_n"]:
     """Two vectors of public nodes as one, block by block."""
     return jnp.concatenate([part.reshape(blocks, -1) for part in (inner, outer)], axis=1).reshape(-1)

@@ -11,7 +11,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcpp.agents.bundle import Catalogue, Frame, Vendors
+from jaxcpp.agents.bundle_agents import TolledBuyer
 from jaxcpp.agents.terms import Terms
+from jaxcpp.consensus import tolled
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.fleet.bundle_pack import BundleLanes
 from jaxcpp.fleet.fees import Charges
@@ -22,6 +24,7 @@ from jaxcpp.mechanism.settlement import Settlement
 from jaxcpp.mechanism.settlement import settle as decide
 from jaxcpp.mechanism.several import Found
 from jaxcpp.mechanism.status_quo import Cost
+from jaxcpp.transport.bundle_rounding import Shipped, Taken
 
 jax.tree_util.register_dataclass(
     BundleLanes, data_fields=[field.name for field in fields(BundleLanes)], meta_fields=[]
@@ -74,8 +77,20 @@ def choose(lane: Any, fees: Charges, order: Array, tolerance: Money, limit: Int[
 def _found(lane: Any, fees: Charges | None, order: Array, tolerance: Money, limit: Int[Array, ""]) -> Found:
     posed, terms = _posed(lane, fees, order)
     begun = bundle.begin(posed.retailer, posed.supplier)
-    _, outcome = bundle.agree(posed.retailer, posed.supplier, begun, tolerance, limit)
-    return Found(outcome, account(posed, outcome, terms))
+    state, outcome = bundle.agree(posed.retailer, posed.supplier, begun, tolerance, limit)
+    taking = outcome.price if posed.toll is None else tolled.between(posed.retailer, state)
+    return Found(outcome, account(posed, outcome, terms), taking)
+
+
+def private(
+    lane: Any, fees: Charges | None, order: Array, found: Found
+) -> tuple[PosedBundle, Taken, Shipped]:
+    """Both sides as a consensus was posed to them, and their flows behind its plan."""
+    posed, _ = _posed(lane, fees, order)
+    buys = posed.retailer.agent if isinstance(posed.retailer, TolledBuyer) else posed.retailer
+    outcome = found.outcome
+    taken = buys.flows(outcome.plan, found.taking, outcome.epsilon)
+    return posed, taken, posed.supplier.flows(outcome.plan, -outcome.price, outcome.epsilon)
 
 
 def _posed(lane: Any, fees: Charges | None, order: Array) -> tuple[PosedBundle, Terms]:
@@ -93,11 +108,16 @@ def charges(fees: Charges) -> BundleFees:
 
 
 def fill(
-    lane: Any, order: Array, in_part: Bool[Array, " m"], tolerance: Money, limit: Int[Array, ""]
+    whole: bool,
+    lane: Any,
+    order: Array,
+    in_part: Bool[Array, " m"],
+    tolerance: Money,
+    limit: Int[Array, ""],
 ) -> bundle.Filling:
     """What the vendors confirm of the just-in-time order [units]."""
     _, vendors, known = parties(lane)
-    return bundle.fill(vendors, known, order, in_part, tolerance, limit)[0]
+    return bundle.fill(vendors, known, order, in_part, tolerance, limit, whole=whole)[0]
 
 
 def absent(

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 
 from jaxcpp.fleet.batch import OnLanes, Solved
+from jaxcpp.fleet.bundle_fees import check_bundle_fees
 from jaxcpp.fleet.bundle_layout import with_bundles
-from jaxcpp.fleet.bundle_solve import check_bundles, solve_bundles
+from jaxcpp.fleet.bundle_solve import solve_bundles
 from jaxcpp.fleet.bundles import bundles
 from jaxcpp.fleet.contracts import Contracts, contracts
 from jaxcpp.fleet.data import Fleet
@@ -39,7 +40,7 @@ def plan_fleet(
     that leads astray is dropped.
 
     Raises:
-        CoupledContractsError: something is asked for that is not done for contracts that are tied together.
+        CoupledContractsError: a fee is asked for by product that is charged for several products at once.
         FeeError: a fee speaks of a vendor, product, node or week the fleet does not have.
         WholeUnitsError: whole units were asked for, and demand or inventory is not whole.
     """
@@ -50,7 +51,7 @@ def plan_fleet(
     whole = settings.units == "integer"
     if whole:
         check_whole(fleet)
-    check_bundles(fleet, tied, settings)
+    check_bundle_fees(settings.fees, fleet, tied)
     packer = Packer(fleet, found, whole)
     buckets = packer.buckets()
     rows = len(found) + sum(len(item.vendors) for item in tied.items)

@@ -18,6 +18,7 @@ from jaxcpp.agents.bundle_agents import BundleBuyer, BundleSeller, Lines, Tolled
 from jaxcpp.agents.terms import Terms, finite
 from jaxcpp.consensus import newton, tolled
 from jaxcpp.consensus.outcome import Outcome
+from jaxcpp.mechanism.status_quo import WHOLE
 from jaxcpp.mechanism.terms import CEILING
 from jaxcpp.transport import path
 
@@ -124,8 +125,12 @@ def fill(
     in_part: Bool[Array, " m"],
     tolerance: Float[Array, ""],
     limit: int | Int[Array, ""],
+    *,
+    whole: bool = False,
 ) -> tuple[Filling, Int[Array, ""]]:
     """How vendors fill an order [units]: as much as they can, or, `in_part`, what suits them best.
+
+    With `whole` units, a part of a unit is not confirmed.
 
     Vendors have nothing in common, so one consensus fills every vendor's order (section 3.1).
     """
@@ -139,6 +144,11 @@ def fill(
     state, outcome = agree(asked, supplier, begin(asked, supplier), tolerance, limit)
     flows = supplier.flows(outcome.plan, -outcome.price, outcome.epsilon)
     plan = jnp.maximum(outcome.plan - flows.short.reshape(-1), 0.0)
+    if whole:
+        filled = jnp.floor(plan * terms.volume + WHOLE) / terms.volume
+        kept = jnp.where(plan > 0.0, filled / jnp.where(plan > 0.0, plan, 1.0), 0.0)
+        kept, plan = kept.reshape(lines.shape)[:, :, None], filled
+        flows = eqx.tree_at(lambda f: (f.own, f.shared), flows, (flows.own * kept, flows.shared * kept))
     upper, spend = supplier.accounts(flows)
     left = lines.reshape(-1) - plan
     penalty = supplier.by_node(unfilled * left.reshape(lines.shape))

@@ -31,10 +31,14 @@ Absent = Literal["jit", "excluded"]
 
 
 class Found(eqx.Module):
-    """A bundle's consensus as it was posed, and what its plan costs each party in its own costs."""
+    """A bundle's consensus as it was posed, and what its plan costs each party in its own costs.
+
+    `taking` is the price that the retailer answers: the outcome's own, but where a toll stands between.
+    """
 
     outcome: Outcome
     accounts: Accounts
+    taking: Float[Array, " N"]
 
 
 class Without(eqx.Module):

@@ -34,6 +34,12 @@ class Judged:
     order: dict[Key, Floats]
     jit: dict[Key, Floats]
     plan: dict[Key, Floats]  # offered
+    run: Run
+
+    @property
+    def issued(self) -> dict[Key, Floats]:
+        """The plan carried out."""
+        return self.plan if all(row["status"] == "accepted" for row in self.rows.values()) else self.jit
 
     @property
     def stake(self) -> float:
@@ -79,8 +85,10 @@ def judge(whole: Coupled, fleet: Fleet, run: Run, solved: list[BundleSolved]) ->
             volume = float(part.agreed.known.terms.volume[at])
             offered = np.asarray(part.found.outcome.plan[at]).reshape(part.plan[at].shape) * volume
             offered = part.jit[at] if part.settlement.stays[at] else offered
-            units = (plans(coupled, fleet, part, at, u) for u in (part.order[at], part.jit[at], offered))
-            yield Judged(coupled, part, at, {key[0]: rows[key] for key in offers}, *units)
+            order, jit, plan = (
+                plans(coupled, fleet, part, at, u) for u in (part.order[at], part.jit[at], offered)
+            )
+            yield Judged(coupled, part, at, {key[0]: rows[key] for key in offers}, order, jit, plan, run)
 
 
 def solve(parts: dict[str, Coupled], folder, settings: Settings) -> list[Judged]:

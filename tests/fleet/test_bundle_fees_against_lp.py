@@ -14,12 +14,22 @@ from jaxcpp.fleet.bundle_fees import check_bundle_fees
 from jaxcpp.fleet.bundles import bundles
 from jaxcpp.fleet.contracts import CoupledContractsError
 from jaxcpp.fleet.rules import FeeRule
-from jaxcpp.fleet.settings import Absent, Settings
-from tests.coupled import Kind, prefixed, random_coupled, tables_of
+from jaxcpp.fleet.settings import Absent, Settings, Units
+from tests.coupled import Kind, in_whole_units, prefixed, random_coupled, tables_of
 from tests.fleet.judged import Judged, complain, reached_by_all, solve
-from tests.fleets import INBOUND, read
+from tests.fleet.test_flows import cost
+from tests.fleets import INBOUND, REGIONS, SOURCES, read
 from tests.oracles import best_jit_utility
-from tests.oracles.coupled import Counted, Coupled, Plans, all_retailer_utility, joint_utility, vendor_utility
+from tests.oracles.coupled import (
+    Counted,
+    Coupled,
+    Key,
+    Plans,
+    all_retailer_utility,
+    joint_utility,
+    vendor_utility,
+)
+from tests.oracles.problem import Floats
 
 KINDS = {
     "shared-": Kind(),
@@ -38,7 +48,7 @@ class Fees:
     """What a run charges, as its rules and as the oracles need it."""
 
     rules: tuple[FeeRule, ...]
-    after: float = 0.0
+    units: Units
 
     def rule(self, vendor: str, product: str) -> FeeRule:
         fitting = [
@@ -64,7 +74,7 @@ class Fees:
         return table
 
 
-def fees(parts: dict[str, Coupled], weeks: int) -> Fees:
+def fees(parts: dict[str, Coupled], weeks: int, units: Units) -> Fees:
     """Shares, sums and charges drawn by vendor; products of their own, and everyone."""
     rng = np.random.default_rng(5)
     rules = [FeeRule(additive=0.25, multiplicative=0.2, over=0.1, under=0.05)]
@@ -82,17 +92,24 @@ def fees(parts: dict[str, Coupled], weeks: int) -> Fees:
                       [FeeRule(vendor=vendor)]][kind]  # fmt: skip
         product = str(rng.choice(sorted(named.products)))
         rules.append(FeeRule(product=product, over=0.4, under=0.6))
-    return Fees(tuple(rules))
+    return Fees(tuple(rules), units)
 
 
-@pytest.fixture(scope="module", params=["jit", "excluded"])
+RUNS: tuple[tuple[Absent, Units], ...] = (("jit", "continuous"), ("excluded", "integer"))
+
+
+@pytest.fixture(scope="module", params=RUNS, ids="-".join)
 def charged(request, tmp_path_factory) -> tuple[Absent, Fees, list[Judged]]:
     parts = {
         f"{prefix}{seed}-": random_coupled(seed, kind) for prefix, kind in KINDS.items() for seed in range(4)
     }
-    asked = fees(parts, next(iter(KINDS.values())).weeks)
+    how, units = request.param
+    if units == "integer":
+        parts = {prefix: in_whole_units(coupled) for prefix, coupled in parts.items()}
+    asked = fees(parts, next(iter(KINDS.values())).weeks, units)
     folder = tmp_path_factory.mktemp("charged") / "fleet"
-    return request.param, asked, solve(parts, folder, Settings(fees=asked.rules, absent=request.param))
+    settings = Settings(fees=asked.rules, absent=how, units=units, flows=True)
+    return how, asked, solve(parts, folder, settings)
 
 
 def priced(one: Judged) -> bool:
@@ -169,8 +186,7 @@ def test_prices_are_those_of_exact_counterfactuals(charged):
 def test_the_efficiency_lost_is_that_of_the_plan_carried_out(charged):
     wrong = []
     for one in charged[2]:
-        issued = one.plan if all(row["status"] == "accepted" for row in one.rows.values()) else one.jit
-        row = next(iter(one.rows.values()))
+        issued, row = one.issued, next(iter(one.rows.values()))
         if not all(np.isfinite(r["efficiency_lost"]) for r in one.rows.values()):
             continue
         reached = all_retailer_utility(one.coupled, issued)
@@ -195,6 +211,83 @@ def test_a_prohibitive_charge_keeps_a_vendors_deliveries(charged):
                     if key[0] == vendor and asked.rule(*key).over == NEVER:
                         np.testing.assert_allclose(one.plan[key], one.order[key], atol=1e-6)
     assert held >= 1
+
+
+def test_whole_units_stay_whole_and_lose_nothing(charged):
+    _, asked, found = charged
+    for units in (
+        units for one in found for plans in (one.order, one.jit, one.plan) for units in plans.values()
+    ):
+        if asked.units == "integer":
+            np.testing.assert_allclose(units, np.rint(units), atol=1e-6)
+
+
+def shipments(one: Judged, party: str) -> dict[Key, Floats]:
+    """Units on each lane, (from, week, to, week), by vendor ("" = the retailer) and product."""
+    found: dict[Key, Floats] = {}
+    flows, problems = one.run.flows, one.coupled.products
+    assert flows is not None
+    for at in np.flatnonzero((flows["party"] == party) & np.isin(flows["product_id"], list(problems))):
+        row = {name: values[at] for name, values in flows.items()}
+        problem, kept = problems[row["product_id"]], row["vendor_id"] or ""
+        sources, nodes = (SOURCES, INBOUND) if party == "supplier" else (INBOUND, REGIONS)
+        shape = (len(sources), problem.weeks, len(nodes), problem.weeks)
+        into = found.setdefault((kept, str(row["product_id"])), np.zeros(shape))
+        place = sources.index(row["from_id"]), row["week_from"], nodes.index(row["to_id"]), row["week_to"]
+        assert into[place] == 0.0, "two rows for one shipment"
+        into[place] = row["units"]
+    return found
+
+
+def test_vendors_ship_the_plan_from_what_they_can_make_together(charged):
+    for one in charged[2]:
+        shipped = shipments(one, "supplier")
+        off = 1e-7 * one.coupled.scale
+        for vendor, row in one.rows.items():
+            spent, made = 0.0, np.zeros(())
+            for key in one.coupled.of(vendor):
+                units, offer = (
+                    shipped.get(key, np.zeros((len(SOURCES), 2, len(INBOUND), 2))),
+                    one.coupled.offers[key],
+                )
+                arrived = units.sum(axis=(0, 1))[: len(one.issued[key])]
+                np.testing.assert_allclose(arrived, one.issued[key], atol=off, err_msg=str(key))
+                units = units[: len(offer.own), :, : len(arrived)]
+                here = units.sum(axis=(2, 3))
+                own = ~np.isnan(offer.own)
+                assert (here[own] <= offer.own[own] + off).all(), key
+                made = made + np.where(own, 0.0, here)
+                spent += cost(units, offer.unit_cost, offer.holding, np.inf)
+            assert (made <= np.nan_to_num(one.coupled.shared[vendor]) + off).all(), vendor
+            told = row["supplier_cost_plan" if row["status"] == "accepted" else "supplier_cost_jit"]
+            if row["status"] != "infeasible":
+                within = row["efficiency_gap"] + row["price_error"] + 1e-5 * told + one.stake
+                assert spent == pytest.approx(told, abs=within), (vendor, row["status"])
+
+
+def test_the_retailer_ships_what_arrives_and_stands_there(charged):
+    for one in charged[2]:
+        taken, told = shipments(one, "retailer"), 0.0
+        accepted = one.issued is one.plan
+        spent, off = 0.0, 1e-7 * one.coupled.scale
+        for name, problem in one.coupled.products.items():
+            arrived = one.coupled.total(one.issued, name)
+            units = taken.get(("", name), np.zeros((len(INBOUND), 2, len(REGIONS), 2)))
+            units = units[: problem.inbound, :, : problem.regions]
+            assert (units.sum(axis=(0, 1)) <= problem.demand + off).all(), name
+            there = arrived.copy()
+            there[:, 0] += problem.inventory
+            assert (units.sum(axis=(2, 3)) <= there + off).all(), name
+            spent += cost(units, problem.unit_cost, problem.holding, problem.backlog)
+            used = np.maximum(units.sum(axis=(2, 3)) - arrived, 0.0).sum()
+            lost, left = problem.demand.sum() - units.sum(), arrived.sum() + used - units.sum()
+            spent += (problem.lost_sale if np.isfinite(problem.lost_sale) else 0.0) * lost
+            spent += (problem.leftover if np.isfinite(problem.leftover) else 0.0) * left
+        rows = list(one.rows.values())
+        told = sum(row["retailer_cost_plan" if accepted else "retailer_cost_jit"] for row in rows)
+        if np.isfinite(told):
+            within = sum(row["efficiency_gap"] + row["price_error"] for row in rows) + 1e-5 * told + one.stake
+            assert spent == pytest.approx(told, abs=within), list(one.rows)
 
 
 def test_shares_by_product_are_refused_where_a_transfer_is_for_several(tmp_path):

@@ -67,7 +67,7 @@ def contract(demand: float, capacity: list[float], cost: list[float], how: sever
         )  # fmt: skip
         rest = several.absent(catalogue, theirs, known, order, outcome, target, 200, how=how)
         own, here = catalogue.profit_at_no_cost(), jnp.ones(theirs.count, bool)
-        found = several.Found(outcome, account(posed, outcome, known.terms))
+        found = several.Found(outcome, account(posed, outcome, known.terms), outcome.price)
         return settle(own, known, here, standing, found, rest, fees, target, how=how)
 
     return jax.jit(solve)(product(demand), vendors(capacity, cost))
