@@ -126,7 +126,7 @@ def _solve_bucket(
     on_lanes: OnLanes,
 ) -> BundleSolved:
     lanes, count = bucket.lanes, len(bucket.pieces)
-    size = _per_batch(bucket, count, settings)
+    size = per_batch(bucket, count, settings)
     tolerance = np.asarray(settings.tolerance)
     rounds = newton.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds
     limit = np.asarray(rounds, np.int32)
@@ -144,7 +144,7 @@ def _solve_bucket(
         [_by_vendor(packer.fleet, one, lanes, row, orders, whole) for row, one in enumerate(bucket.pieces)]
     )
     flat = order.reshape(count, -1)
-    filling = _confirmed(lanes, flat, volume, step, whole=whole)
+    filling = _confirmed(lanes, flat, volume, step, settings)
     standing = _standing(bucket, packer, products, orders, agreed, filling, order, settings)
     issue = partial(_whole, lanes, flat, volume) if whole else _as_found
     agreed = eqx.tree_at(lambda a: a.found, agreed, issue(agreed.found, None, np.arange(count)))
@@ -165,19 +165,24 @@ def _solve_bucket(
     return BundleSolved(bucket, agreed, found, standing, without, settlement, order, jit, plan, flows)
 
 
-def _per_batch(bucket: BundleBucket, count: int, settings: Settings) -> int:
+def per_batch(bucket: BundleBucket, count: int, settings: Settings) -> int:
+    """How many bundles are solved together."""
     if settings.batch is not None:
         return settings.batch
     fits = int(np.clip(2 ** np.round(np.log2(NUMBERS / bucket.size)), 1, MOST))
     return min(fits, 1 << (count - 1).bit_length())
 
 
-def _confirmed(lanes: Any, order: Floats, volume: Floats, step: Callable[..., Any], *, whole: bool) -> Any:
-    """What vendors confirm of their orders [units], and what that costs them: a part where they must."""
-    nobody = np.zeros_like(lanes.here)
-    filling = step("bundle_fill", lanes, order, nobody, static=(whole,))
-    short = ~feasible(filling.unfilled)
-    some = np.flatnonzero(short.any(axis=1))
+def _confirmed(
+    lanes: Any, order: Floats, volume: Floats, step: Callable[..., Any], settings: Settings
+) -> Any:
+    """What vendors confirm of their orders [units] and what that costs: a part where they must or may."""
+    nobody, whole = np.zeros_like(lanes.here), settings.units == "integer"
+    some, short, filling = np.arange(len(order)), np.ones_like(lanes.here), None
+    if settings.just_in_time == "obliged":
+        filling = step("bundle_fill", lanes, order, nobody, static=(whole,))
+        short = ~feasible(filling.unfilled)
+        some = np.flatnonzero(short.any(axis=1))
     filling = step("bundle_fill", lanes, order, short, static=(whole,), chosen=some, into=filling)
     if whole and len(some):
         # What is confirmed in whole units may be shipped more cheaply than a part of what would have been.

@@ -138,8 +138,8 @@ def fill(
     lines = (order / terms.volume).reshape(known.most.shape[0], -1)
     supplier = seller(vendors, known, Absence.of_nobody(lines))
     likes = (supplier.node_owner >= 0) & in_part[jnp.maximum(supplier.node_owner, 0)]
-    # Costs are net of margins: not to fill a line earns nothing, and is no worse than filling at a loss.
-    unfilled = jnp.where(likes, jnp.maximum(-supplier.margin, 0.0), terms.ceiling / terms.money)
+    # Costs are net of margins: not to fill a line earns nothing.
+    unfilled = jnp.where(likes, 0.0, terms.ceiling / terms.money)
     asked = Lines(lines, unfilled)
     state, outcome = agree(asked, supplier, begin(asked, supplier), tolerance, limit)
     flows = supplier.flows(outcome.plan, -outcome.price, outcome.epsilon)

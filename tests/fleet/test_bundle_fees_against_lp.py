@@ -14,7 +14,7 @@ from jaxcpp.fleet.bundle_fees import check_bundle_fees
 from jaxcpp.fleet.bundles import bundles
 from jaxcpp.fleet.contracts import CoupledContractsError
 from jaxcpp.fleet.rules import FeeRule
-from jaxcpp.fleet.settings import Absent, Settings, Units
+from jaxcpp.fleet.settings import Absent, JustInTime, Settings, Units
 from tests.coupled import Kind, in_whole_units, prefixed, random_coupled, tables_of
 from tests.fleet.judged import Judged, complain, reached_by_all, solve
 from tests.fleet.test_flows import cost
@@ -27,6 +27,7 @@ from tests.oracles.coupled import (
     Plans,
     all_retailer_utility,
     joint_utility,
+    vendor_best_part,
     vendor_utility,
 )
 from tests.oracles.problem import Floats
@@ -95,7 +96,10 @@ def fees(parts: dict[str, Coupled], weeks: int, units: Units) -> Fees:
     return Fees(tuple(rules), units)
 
 
-RUNS: tuple[tuple[Absent, Units], ...] = (("jit", "continuous"), ("excluded", "integer"))
+RUNS: tuple[tuple[Absent, Units, JustInTime], ...] = (
+    ("jit", "continuous", "voluntary"),
+    ("excluded", "integer", "obliged"),
+)
 
 
 @pytest.fixture(scope="module", params=RUNS, ids="-".join)
@@ -103,12 +107,12 @@ def charged(request, tmp_path_factory) -> tuple[Absent, Fees, list[Judged]]:
     parts = {
         f"{prefix}{seed}-": random_coupled(seed, kind) for prefix, kind in KINDS.items() for seed in range(4)
     }
-    how, units = request.param
+    how, units, just_in_time = request.param
     if units == "integer":
         parts = {prefix: in_whole_units(coupled) for prefix, coupled in parts.items()}
     asked = fees(parts, next(iter(KINDS.values())).weeks, units)
     folder = tmp_path_factory.mktemp("charged") / "fleet"
-    settings = Settings(fees=asked.rules, absent=how, units=units, flows=True)
+    settings = Settings(fees=asked.rules, absent=how, units=units, flows=True, just_in_time=just_in_time)
     return how, asked, solve(parts, folder, settings)
 
 
@@ -211,6 +215,22 @@ def test_a_prohibitive_charge_keeps_a_vendors_deliveries(charged):
                     if key[0] == vendor and asked.rule(*key).over == NEVER:
                         np.testing.assert_allclose(one.plan[key], one.order[key], atol=1e-6)
     assert held >= 1
+
+
+def test_voluntary_orders_are_the_vendors_best_part_of_them(charged):
+    _, asked, found = charged
+    parts = 0
+    for one in found:
+        for vendor, row in one.rows.items():
+            best = vendor_best_part(one.coupled, vendor, one.order)
+            within = 2e-5 * (abs(best) + row["supplier_cost_jit"]) + one.stake
+            if asked.units == "continuous" and np.isfinite(row["supplier_utility_jit"]):
+                assert row["supplier_utility_jit"] == pytest.approx(best, abs=within), vendor
+                assert vendor_utility(one.coupled, vendor, one.jit) == pytest.approx(best, abs=within), vendor
+            mine = [key for key in one.order if key[0] == vendor]
+            assert all((one.jit[key] <= one.order[key] + 1e-6).all() for key in mine)
+            parts += sum(float(one.jit[key].sum()) < 0.9 * float(one.order[key].sum()) for key in mine)
+    assert parts >= 3 or asked.units == "integer"
 
 
 def test_whole_units_stay_whole_and_lose_nothing(charged):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from jaxcpp.fleet.audit import audit_fleet
 from jaxcpp.fleet.settings import Settings
+from jaxcpp.tables import read_fleet
 from tests.coupled import Kind, random_coupled
 from tests.fleet.judged import Judged, complain, reached_by_all, solve
 from tests.oracles import best_jit_utility, retailer_utility
@@ -25,11 +29,15 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory) -> list[Judged]:
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("bundles") / "fleet"
+
+
+@pytest.fixture(scope="module")
+def judged(folder) -> list[Judged]:
     parts = {
         f"{prefix}{seed}-": random_coupled(seed, kind) for prefix, kind in KINDS.items() for seed in range(4)
     }
-    folder = tmp_path_factory.mktemp("bundles") / "fleet"
     return solve(parts, folder, Settings())
 
 
@@ -126,3 +134,16 @@ def test_who_takes_part_is_not_worse_off(judged):
                 if row["supplier_surplus"] < -slack:
                     wrong.append(f"{vendor}: {row['supplier_surplus']:g}")
     complain(wrong)
+
+
+@pytest.mark.parametrize("just_in_time", ["obliged", "voluntary"])
+def test_no_vendor_of_a_bundle_gains_by_a_lie_of_its_own(judged, folder, just_in_time):
+    fleet, _ = read_fleet(folder)
+    found = audit_fleet(fleet, Settings(just_in_time=just_in_time), 2, seed=1)
+    told = dict(zip(found["contract_id"].tolist(), found["vendor_id"].tolist(), strict=True))
+    assert set(told.values()) == {vendor for one in judged for vendor in one.rows}
+    assert found["tried"].sum() >= len(told)
+    gained = np.flatnonzero(found["gained"])
+    complain(
+        [f"{found['vendor_id'][at]}: {found['regret'][at]:g}, slack {found['slack'][at]:g}" for at in gained]
+    )

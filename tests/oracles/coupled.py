@@ -135,13 +135,18 @@ def vendor_status_quo(coupled: Coupled, vendor: str, orders: Plans) -> tuple[flo
     whole = vendor_utility(coupled, vendor, orders)
     if np.isfinite(whole):
         return whole, True
+    return vendor_best_part(coupled, vendor, orders), False
+
+
+def vendor_best_part(coupled: Coupled, vendor: str, orders: Plans) -> float:
+    """A vendor's largest utility with any part of every line of its orders."""
     program = Program()
     keys = coupled.of(vendor)
     mine = {
         key: program.columns(np.zeros(orders[key].shape), 0.0, orders[key] / coupled.scale) for key in keys
     }
     _add_vendor(program, coupled, vendor, mine)
-    return _finish(program, coupled, mine)[0], False
+    return _finish(program, coupled, mine)[0]
 
 
 def _start(
