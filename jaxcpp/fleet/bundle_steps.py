@@ -19,7 +19,7 @@ from jaxcpp.fleet.bundle_pack import BundleLanes
 from jaxcpp.fleet.fees import Charges
 from jaxcpp.mechanism import bundle, several
 from jaxcpp.mechanism.bundle import Filling
-from jaxcpp.mechanism.bundle_fees import BundleFees, PosedBundle, account, pose
+from jaxcpp.mechanism.bundle_fees import Accounts, BundleFees, PosedBundle, account, pose
 from jaxcpp.mechanism.settlement import Settlement
 from jaxcpp.mechanism.settlement import settle as decide
 from jaxcpp.mechanism.several import Found
@@ -135,6 +135,25 @@ def absent(
     rest = several.absent(*parties(lane), order, outcome, tolerance, limit, charged, how=how)
     single, one = several.alone(standing, outcome.rounds, charged), jnp.sum(lane.here) == 1
     return jax.tree.map(lambda a, b: jnp.where(one, a, b), single, rest)
+
+
+def around(
+    lane: Any,
+    fees: Charges,
+    order: Array,
+    plan: Array,
+    vendor: Int[Array, ""],
+    tolerance: Money,
+    limit: Int[Array, ""],
+) -> tuple[Outcome, Accounts]:
+    """The best of all others around one vendor's deliveries, its part of a plan [units]."""
+    catalogue, vendors, known = parties(lane)
+    shape = vendors.node_vendor().shape
+    lines = plan.reshape(shape), order.reshape(shape)
+    found, books, _ = several.around(
+        catalogue, vendors, known, vendor, *lines, None, tolerance, limit, charges(fees)
+    )
+    return found, books
 
 
 def alone(standing: several.Standing, rounds: Int[Array, ""], fees: Charges) -> several.Without:

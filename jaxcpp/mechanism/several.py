@@ -88,16 +88,8 @@ def absent(
     fixed = lines if how == "jit" else jnp.zeros_like(lines)
 
     def one(vendor: Int[Array, ""]) -> tuple[Outcome, Accounts, Int[Array, ""]]:
-        held = who == vendor
-        absence = Absence(jnp.where(held, fixed, 0.0), held)
-        posed = pose(
-            fees, *agents(catalogue, vendors, known, absence), lines / known.terms.volume, known.terms
-        )
-        # With the usual first smoothing: prices may have a long way to go, in steps of a few smoothings.
-        begun = begin(posed.retailer, posed.supplier, outcome.price if warm else None)
-        begun = eqx.tree_at(lambda s: s.done, begun, ~jnp.any(held))
-        state, found = agree(posed.retailer, posed.supplier, begun, tolerance, limit)
-        return found, account(posed, found, known.terms), state.rounds
+        price = outcome.price if warm else None
+        return around(catalogue, vendors, known, vendor, fixed, lines, price, tolerance, limit, fees)
 
     found, plan, rounds = jax.vmap(one)(jnp.arange(vendors.count, dtype=jnp.int32))
     return Without(
@@ -106,6 +98,29 @@ def absent(
         own_floor=plan.retailer_floor + jnp.sum(plan.floors, axis=1),
         rounds=rounds,
     )  # fmt: skip
+
+
+def around(
+    catalogue: Catalogue,
+    vendors: Vendors,
+    known: Frame,
+    vendor: Int[Array, ""],
+    fixed: Float[Array, "p n"],
+    order: Float[Array, "p n"],
+    price: Float[Array, " N"] | None,
+    tolerance: Float[Array, ""],
+    limit: int | Int[Array, ""],
+    fees: BundleFees | None,
+) -> tuple[Outcome, Accounts, Int[Array, ""]]:
+    """The best plan of all others around what one vendor delivers, its part of `fixed` [units]."""
+    held = vendors.node_vendor() == vendor
+    absence = Absence(jnp.where(held, fixed, 0.0), held)
+    posed = pose(fees, *agents(catalogue, vendors, known, absence), order / known.terms.volume, known.terms)
+    # With the usual first smoothing: prices may have a long way to go, in steps of a few smoothings.
+    begun = begin(posed.retailer, posed.supplier, price)
+    begun = eqx.tree_at(lambda s: s.done, begun, ~jnp.any(held))
+    state, found = agree(posed.retailer, posed.supplier, begun, tolerance, limit)
+    return found, account(posed, found, known.terms), state.rounds
 
 
 def alone(standing: Standing, rounds: Int[Array, ""], fees: BundleFees) -> Without:
