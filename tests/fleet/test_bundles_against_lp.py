@@ -139,6 +139,7 @@ def test_who_takes_part_is_not_worse_off(judged):
     complain(wrong)
 
 
+@pytest.mark.slow
 def test_no_vendor_gains_by_a_lie_of_its_own_where_nobody_keeps_the_plan_from_others(judged, folder):
     fleet, _ = read_fleet(folder)
     found = audit_bundles(fleet, bundles(fleet), Settings(), 2, seed=1)
@@ -152,6 +153,7 @@ def test_no_vendor_gains_by_a_lie_of_its_own_where_nobody_keeps_the_plan_from_ot
     assert len(kept - settled) < len(found["vendor_id"]) // 2
 
 
+@pytest.mark.slow
 def test_a_menu_prices_plans_by_what_the_others_lose_around_them(judged, folder):
     fleet, _ = read_fleet(folder)
     one = next(one for one in judged if len(one.rows) > 1 and next(iter(one.rows)).startswith("every-"))
