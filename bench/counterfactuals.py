@@ -90,7 +90,7 @@ def together(
         lanes = retailer.outbound.reshape(-1), ships.shared.reshape(-1)
         known = bundle.frame(retailer, ships, jnp.median(jnp.concatenate(lanes)))
         buys, sells = bundle.agents(retailer, ships, known)
-        state, outcome = bundle.agree(buys, sells, bundle.begin(sells), tolerance, limit)
+        state, outcome = bundle.agree(buys, sells, bundle.begin(buys, sells), tolerance, limit)
         return known, outcome, state.rounds
 
     return jax.vmap(one)(catalogue, vendors)

@@ -69,6 +69,18 @@ def random_coupled(seed: int, kind: Kind) -> Coupled:
     return Coupled(products, offers, shared)
 
 
+def in_whole_units(coupled: Coupled) -> Coupled:
+    """The same with whole demand, stock and capacity, and still with a plan."""
+    products = {
+        name: replace(one, demand=np.ceil(one.demand), inventory=np.ceil(one.inventory))
+        for name, one in coupled.products.items()
+    }
+    more = sum(float((one.demand - coupled.products[name].demand).sum()) for name, one in products.items())
+    offers = {key: replace(offer, own=np.ceil(offer.own + more)) for key, offer in coupled.offers.items()}
+    shared = {vendor: np.ceil(units + more) for vendor, units in coupled.shared.items()}
+    return Coupled(products, offers, shared)
+
+
 def _options(rng: np.random.Generator, kind: Kind, sources: int) -> Options:
     flags = {flag: bool(rng.random() < 0.4) for flag in (*FLAGS, "holes")}
     return Options(

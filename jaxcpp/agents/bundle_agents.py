@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcpp.agents.protocol import Confirmation, Response
+from jaxcpp.agents.toll import Toll
+from jaxcpp.agents.tolled import Parts
 from jaxcpp.transport import bundle, bundle_rounding
 from jaxcpp.transport.bordered import Bordered
 from jaxcpp.transport.bundle import Pool, Tiles
@@ -71,6 +73,32 @@ class BundleBuyer(eqx.Module):
         spend = cost - jnp.sum(self.lost_margin * flows.outside)
         unmet = jnp.sum(self.must_serve * flows.outside)
         return Confirmation(cost, spend, flows.short.reshape(-1), unmet)
+
+
+class TolledBuyer(eqx.Module):
+    """The retailer with a toll on its plan; what it answers, and between which prices, as `TolledAgent`."""
+
+    agent: BundleBuyer
+    toll: Toll
+
+    @property
+    def blocks(self) -> int:
+        """Products."""
+        return self.agent.fixed.shape[0]
+
+    def at(self, inner: Float[Array, " N"]) -> Parts:
+        """Both with a price between them."""
+        return Parts(self.agent, self.toll, inner)
+
+    def parts(
+        self, inner: Float[Array, " N"], price: Float[Array, " N"], epsilon: Float[Array, ""]
+    ) -> tuple[Response, Response]:
+        """The retailer's answer to `inner` and the toll's to the rest of `price`."""
+        charged = self.toll.answer(price - inner, epsilon)
+        escape = charged.slope.reshape(self.agent.fixed.shape)
+        nothing = jnp.zeros((*escape.shape, 0), escape.dtype)
+        diagonal = Bordered(None, escape, nothing, nothing[0, 0])
+        return self.agent.respond(inner, epsilon), eqx.tree_at(lambda r: r.slope, charged, diagonal)
 
 
 class Lines(eqx.Module):

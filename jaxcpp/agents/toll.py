@@ -27,12 +27,20 @@ class Toll(eqx.Module):
 
     def charge(self, plan: Float[Array, " n"]) -> Float[Array, ""]:
         """What a plan is charged [currency]."""
-        return jnp.vdot(self.over, jnp.maximum(plan - self.baseline, 0.0)) + jnp.vdot(
-            self.under, jnp.maximum(self.baseline - plan, 0.0)
-        )
+        return jnp.sum(self.by_node(plan))
+
+    def by_node(self, plan: Float[Array, " n"]) -> Float[Array, " n"]:
+        """`charge`, node by node."""
+        apart = plan - self.baseline
+        return self.over * jnp.maximum(apart, 0.0) + self.under * jnp.maximum(-apart, 0.0)
 
     def respond(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Response:
         """The plan with the least charge plus `price @ x`, smoothed."""
+        seen = self.answer(price, epsilon)
+        return eqx.tree_at(lambda r: r.slope, seen, jnp.diag(seen.slope))
+
+    def answer(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Response:
+        """As `respond`, its slope a diagonal (n,): each node is charged on its own."""
         kept = _either(self.baseline, price - self.under, epsilon)
         more = _either(self.most, price + self.over, epsilon)
         # `kept.value` with what is charged for keeping nothing added: a high charge would swallow the rest.
@@ -40,7 +48,7 @@ class Toll(eqx.Module):
         value = jnp.vdot(self.baseline, least) + more.value
         return Response(
             value=value, bias=kept.bias + more.bias, bound=self.bound(price), plan=kept.used + more.used,
-            slope=jnp.diag(kept.bend + more.bend), drift=kept.drift + more.drift, spend=jnp.zeros_like(value),
+            slope=kept.bend + more.bend, drift=kept.drift + more.drift, spend=jnp.zeros_like(value),
         )  # fmt: skip
 
     def bound(self, price: Float[Array, " n"]) -> Float[Array, ""]:

@@ -6,6 +6,8 @@ what is left of the coordinator's price. Its best value is where both name the s
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -21,16 +23,55 @@ ACCURACY = 1e-9
 MAX_ROUNDS = 60
 
 
+class Parts(eqx.Module):
+    """An agent and its toll once the price between them, `inner`, is given."""
+
+    agent: Any
+    toll: Toll
+    inner: Float[Array, " n"]
+
+    def propose(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Float[Array, " n"]:
+        """A plan the agent can live with exactly."""
+        del price
+        return self.agent.propose(self.inner, epsilon)
+
+    def confirm(
+        self,
+        plan: Float[Array, " n"],
+        price: Float[Array, " n"],
+        epsilon: Float[Array, ""],
+        memory: Any = None,
+    ) -> Confirmation:
+        """The agent's own confirmation, the toll added to its cost; a toll is not money spent."""
+        del price
+        own: Confirmation = self.agent.confirm(plan, self.inner, epsilon, memory)
+        return eqx.tree_at(lambda c: c.cost, own, own.cost + self.toll.charge(plan))
+
+    def bound(self, price: Float[Array, " n"]) -> Float[Array, ""]:
+        """Below cost plus toll plus `price @ x` for all plans `x`, whatever the price between them."""
+        return self.agent.bound(self.inner) + self.toll.bound(price - self.inner)
+
+    def respond(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Response:
+        """The agent's own answer to the price between it and its toll."""
+        del price
+        own: Response = self.agent.respond(self.inner, epsilon)
+        return own
+
+
 class TolledAgent(eqx.Module):
-    """`agent` with `toll` on its plan. Where `inner` is given, that price is taken and none searched."""
+    """`agent` with `toll` on its plan; the price between them is searched wherever none is given."""
 
     agent: TransportAgent
     toll: Toll
-    inner: Float[Array, " n"] | None = None
 
-    def at(self, inner: Float[Array, " n"]) -> TolledAgent:
-        """The same agent with a price between it and its toll."""
-        return TolledAgent(self.agent, self.toll, inner)
+    @property
+    def blocks(self) -> int:
+        """One contract, one block."""
+        return 1
+
+    def at(self, inner: Float[Array, " n"]) -> Parts:
+        """Both with a price between them."""
+        return Parts(self.agent, self.toll, inner)
 
     def parts(
         self, inner: Float[Array, " n"], price: Float[Array, " n"], epsilon: Float[Array, ""]
@@ -40,7 +81,7 @@ class TolledAgent(eqx.Module):
 
     def propose(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Float[Array, " n"]:
         """A plan the agent can live with exactly."""
-        return self.agent.propose(price if self.inner is None else self.inner, epsilon)
+        return self.at(price).propose(price, epsilon)
 
     def confirm(
         self,
@@ -49,14 +90,12 @@ class TolledAgent(eqx.Module):
         epsilon: Float[Array, ""],
         memory: proximal.Memory | None = None,
     ) -> Confirmation:
-        """The agent's own confirmation, the toll added to its cost; a toll is not money spent."""
-        own = self.agent.confirm(plan, price if self.inner is None else self.inner, epsilon, memory)
-        return eqx.tree_at(lambda c: c.cost, own, own.cost + self.toll.charge(plan))
+        """The agent's own confirmation, the toll added to its cost."""
+        return self.at(price).confirm(plan, price, epsilon, memory)
 
     def bound(self, price: Float[Array, " n"]) -> Float[Array, ""]:
-        """Below cost plus toll plus `price @ x` for all plans `x`, whatever the price between them."""
-        inner = self._between(price) if self.inner is None else self.inner
-        return self.agent.bound(inner) + self.toll.bound(price - inner)
+        """Least cost plus toll plus `price @ x` over all plans `x`, all but exactly."""
+        return self.at(self._between(price)).bound(price)
 
     def dual(self, price: Float[Array, " n"]) -> path.Evaluate:
         """The smoothed dual of agent and toll together, in the price between them."""
@@ -87,7 +126,7 @@ class TolledAgent(eqx.Module):
 
     def respond(self, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> Response:
         """The smoothed best plan at a price, the one between agent and toll searched first."""
-        inner = self._between(price, epsilon) if self.inner is None else self.inner
+        inner = self._between(price, epsilon)
         own, toll = self.parts(inner, price, epsilon)
         both = own.slope + toll.slope
         # A closed node answers nothing; the rest of the diagonal is of another order than this.

@@ -31,6 +31,11 @@ class WeighedBesideToll(eqx.Module):
     agent: WeighedAgent
     toll: Toll
 
+    @property
+    def blocks(self) -> int:
+        """One contract, one block."""
+        return 1
+
     def parts(
         self, inner: Float[Array, " n"], price: Float[Array, " n"], epsilon: Float[Array, ""]
     ) -> tuple[Response, Response]:

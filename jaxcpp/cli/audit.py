@@ -10,7 +10,7 @@ from jaxcpp.cli import backend
 from jaxcpp.cli.fees import parse_fees
 from jaxcpp.cli.options import Device, Fees, FleetFolder, Tolerance
 from jaxcpp.cli.status import Status, fail
-from jaxcpp.fleet.settings import Settings
+from jaxcpp.fleet.settings import JustInTime, Settings
 
 _DEFAULT = Settings()
 
@@ -21,6 +21,13 @@ def audit(
     lies: Annotated[int, typer.Option(min=1, metavar="N", help="Misreports of every vendor.")] = 10,
     seed: Annotated[int, typer.Option(metavar="N", help="Other numbers, other lies.")] = 0,
     fee: Fees = [],  # noqa: B006  (typer copies it)
+    just_in_time: Annotated[
+        JustInTime,
+        typer.Option(
+            help="obliged: lies that change whether a vendor can fill its orders are left out; "
+            "voluntary: all count."
+        ),
+    ] = _DEFAULT.just_in_time,
     tolerance: Tolerance = _DEFAULT.tolerance,
     device: Annotated[Device | None, typer.Option(help="Where to solve; JAX's choice by default.")] = None,
 ) -> None:
@@ -42,8 +49,9 @@ def audit(
     from jaxcpp.fleet.contracts import CoupledContractsError
     from jaxcpp.fleet.rules import FeeError
 
+    asked = Settings(fees=parse_fees(fee), tolerance=tolerance, just_in_time=just_in_time)
     try:
-        found = audit_fleet(read, Settings(fees=parse_fees(fee), tolerance=tolerance), lies, seed)
+        found = audit_fleet(read, asked, lies, seed)
     except (CoupledContractsError, FeeError) as error:
         fail(str(error), Status.BAD_INPUT)
     gained = np.flatnonzero(found["gained"])

@@ -23,7 +23,7 @@ from jaxcpp.cli.options import (
     Tolerance,
 )
 from jaxcpp.cli.status import Status, fail
-from jaxcpp.fleet.settings import Absent, Method, Settings, Units
+from jaxcpp.fleet.settings import Absent, JustInTime, Method, Settings, Units
 
 if TYPE_CHECKING:
     from jaxcpp.cli.agents import Agents
@@ -69,6 +69,14 @@ def plan(
             "share of the just-in-time orders (jit), or nothing (excluded).",
         ),
     ] = _DEFAULT.absent,
+    just_in_time: Annotated[
+        JustInTime,
+        typer.Option(
+            envvar="JAXCPP_JUST_IN_TIME",
+            help="Orders that a vendor without a contract fills: all that its capacity allows (obliged), or "
+            "what suits it best (voluntary): then no lie about capacity pays.",
+        ),
+    ] = _DEFAULT.just_in_time,
     batch: Annotated[
         int | None,
         typer.Option(envvar="JAXCPP_BATCH", min=1, metavar="N", help="Contracts solved together."),
@@ -135,6 +143,7 @@ def plan(
         units=units,
         flows=flows,
         absent=absent,
+        just_in_time=just_in_time,
         max_rounds=max_rounds,
         batch=batch,
     )

@@ -53,6 +53,7 @@ class Solved:
     volume: Floats  # (lane,) units that a contract of scaled volume 1 holds
     unmet: Floats  # (lane,) scaled units that had to be served and just in time are not
     price: Floats  # (lane, public node) of the consensus [currency / unit]
+    jit_width: Floats  # (lane,) what the vendor's cost just in time may be off by [currency]
     contract: Contract
 
 
@@ -154,7 +155,8 @@ def agree(bucket: Bucket, settings: Settings, on_lanes: OnLanes, warm: Floats | 
     lanes = store.place(bucket.lanes)
     start = unknown(bucket) if warm is None else warm
     prepared = in_batches(size, "prepare", (lanes, start), (tolerance,), (settings.method, whole))
-    quo = status_quo(lanes, prepared, size, small, tolerance, whole)
+    voluntary = settings.just_in_time == "voluntary"
+    quo = status_quo(lanes, prepared, size, small, tolerance, whole, voluntary=voluntary)
     outcome = consensus(lanes, prepared, size, settings, on_lanes)
     if warm is not None:
         known = np.flatnonzero(np.isfinite(warm).all(axis=1))
@@ -174,9 +176,11 @@ def charge(agreed: Agreed, settings: Settings, fees: Charges) -> Solved:
     choice = _choice(agreed.lanes, prepared, outcome, fees, (size, small), settings)
     judged = prepared.own, prepared.terms, agreed.quo, outcome, choice, fees
     contract = in_batches(small, "conclude", judged, (np.asarray(settings.tolerance),))
+    confirmed = agreed.quo.supplier
     told = prepared.terms.volume, agreed.quo.unmet, outcome.price, prepared.terms.money, contract
     volume, unmet, price, money, contract = store.fetch(told)
-    return Solved(bucket, volume, unmet, price * money[:, None], contract)
+    lower, upper = store.fetch((confirmed.lower, confirmed.upper))
+    return Solved(bucket, volume, unmet, price * money[:, None], (upper - lower) * money * volume, contract)
 
 
 def unknown(bucket: Bucket) -> Floats:
@@ -201,9 +205,22 @@ def _afresh(
 
 
 def status_quo(
-    lanes: Lanes, prepared: Prepared, size: int, small: int, tolerance: np.ndarray, whole: bool = False
+    lanes: Lanes,
+    prepared: Prepared,
+    size: int,
+    small: int,
+    tolerance: np.ndarray,
+    whole: bool = False,
+    *,
+    voluntary: bool = False,
 ) -> StatusQuo:
-    """The orders that stand, filled by the vendors; where capacity does not allow one, in part."""
+    """The orders that stand, filled by the vendors; where capacity does not allow one, in part.
+
+    Where it is `voluntary`, every vendor confirms what suits it best.
+    """
+    if voluntary:
+        best: StatusQuo = in_batches(size, "in_part", (lanes, prepared.order), (tolerance,), (whole,))
+        return best
     vendor = lanes.inbound, lanes.capacity, lanes.supplier
     quo = in_batches(small, "fill", (*vendor, prepared.terms, prepared.order), (tolerance,))
     short = np.flatnonzero(~np.asarray(quo.filled))

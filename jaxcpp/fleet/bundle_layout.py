@@ -40,8 +40,24 @@ def with_bundles(run: Run | None, fleet: Fleet, solved: list[BundleSolved]) -> R
     keys = ("week", "inbound_id", "product_id", "contract_id")
     units = taken(units, np.lexsort(tuple(units[key] for key in keys)))
     worst = _worst_gap(solved) if run is None else max(_worst_gap(solved), worst_gap(run.contracts))
-    prices = None if run is None else run.prices
-    return Run(contracts=rows, plans=units, flows=None, prices=prices, worst_gap=worst)
+    flows = [part.flows for part in solved if part.flows is not None]
+    if run is not None:
+        flows += [] if run.flows is None else [run.flows]
+    return Run(
+        contracts=rows,
+        plans=units,
+        flows=_shipments(flows) if flows else None,
+        prices=None if run is None else run.prices,
+        worst_gap=worst,
+    )
+
+
+def _shipments(parts: list[Columns]) -> Columns:
+    """Flows of all parts, by product, party and nodes."""
+    flows = joined(parts)
+    whose = np.asarray([vendor or "" for vendor in flows["vendor_id"]])
+    keys = *(flows[name] for name in ("week_to", "week_from", "to_id", "from_id")), whose
+    return taken(flows, np.lexsort((*keys, flows["party"], flows["product_id"])))
 
 
 def _worst_gap(solved: list[BundleSolved]) -> float:

@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
+import equinox as eqx
 import numpy as np
 
 from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import feasible
 from jaxcpp.fleet import store
-from jaxcpp.fleet.batch import OnLanes, in_batches, lanes_per_batch, unknown
+from jaxcpp.fleet.batch import OnLanes, in_batches, lanes_per_batch, rows, unknown
+from jaxcpp.fleet.bundle_fees import bundle_charges
+from jaxcpp.fleet.bundle_flows import bundle_flows
 from jaxcpp.fleet.bundle_pack import BundleBucket, OrderPacker, Piece, bundle_buckets
 from jaxcpp.fleet.bundle_steps import Agreed
+from jaxcpp.fleet.bundle_whole import issue_whole_bundles, near_whole, whole_shares
 from jaxcpp.fleet.bundles import Bundles, Capacity
-from jaxcpp.fleet.contracts import CoupledContractsError, Index
+from jaxcpp.fleet.contracts import Index
 from jaxcpp.fleet.data import Fleet, Floats
-from jaxcpp.fleet.fees import rule_for
+from jaxcpp.fleet.fees import Charges
 from jaxcpp.fleet.pack import Bucket, Padding
+from jaxcpp.fleet.programs import PROGRAMS
+from jaxcpp.fleet.results import Columns
 from jaxcpp.fleet.settings import Settings
-from jaxcpp.mechanism.several import Settlement, Standing, Without
+from jaxcpp.mechanism.settlement import Settlement
+from jaxcpp.mechanism.several import Found, Standing, Without
 
 NUMBERS = 1_000_000
 """Of a batch of bundles, that a step goes through: more would leave the cache, and take longer each."""
@@ -60,36 +68,14 @@ class BundleSolved:
 
     bucket: BundleBucket
     agreed: Agreed
+    found: Found  # the consensus whose plan is offered: the fee-free one where no fee moves plans
     standing: Standing
     without: Without
     settlement: Settlement
     order: Floats  # (lane, product, slot, inbound, week)
     jit: Floats
     plan: Floats
-
-
-def check_bundles(fleet: Fleet, tied: Bundles, settings: Settings) -> None:
-    """Refuse what is not done for bundles, before anything is solved.
-
-    Raises:
-        CoupledContractsError: names one such bundle, and what to leave out.
-    """
-    asked = [
-        word
-        for word, on in (("--units integer", settings.units == "integer"), ("--flows", settings.flows))
-        if on
-    ]
-    ours = set(fleet.product_ids[fleet.offers.product[tied.offers()]].astype(str).tolist())
-    if not all(rule.only_additive for rule in settings.fees):
-        asked.append("fees other than additive ones")
-    if any(rule.product in ours for rule in settings.fees if rule.product):
-        asked.append("fees by product")
-    if len(tied) and asked:
-        first = ", ".join(repr(str(name)) for name in fleet.product_ids[tied.items[0].products[:2]])
-        raise CoupledContractsError(
-            f"{' and '.join(asked)}: not done for products that share a source's capacity or have several "
-            f"vendors, as {first} ({len(tied)} such bundles in all); plan without it"
-        )
+    flows: Columns | None  # behind the plans, where they were asked for
 
 
 def solve_bundles(
@@ -146,49 +132,90 @@ def _solve_bucket(
 ) -> BundleSolved:
     lanes, count = bucket.lanes, len(bucket.pieces)
     padding, kind = packer.padding, bucket.pieces[0].key
-    size = _per_batch(bucket, count if padding is None else padding.bundles[kind][0], settings)
+    size = per_batch(bucket, count if padding is None else padding.bundles[kind][0], settings)
     tolerance = np.asarray(settings.tolerance)
     rounds = newton.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds
     limit = np.asarray(rounds, np.int32)
-    alpha = np.zeros(lanes.here.shape)
-    for row, one in enumerate(bucket.pieces):
-        for at, vendor in enumerate(one.bundle.vendors.tolist()):
-            alpha[row, at] = rule_for(settings.fees, str(packer.fleet.vendor_ids[vendor]), "").additive
+    fees = bundle_charges(settings.fees, packer.fleet, bucket.pieces, lanes)
 
     def step(
         name: str, *args: Any, shared: tuple[Any, ...] = (), static: tuple[Any, ...] = (), **more: Any
     ) -> Any:
         return store.fetch(in_batches(size, name, args, (*shared, tolerance, limit), static, **more))
 
+    whole = settings.units == "integer"
     agreed = step("bundle_agree", lanes)
     volume = agreed.known.terms.volume
     order = np.stack(
-        [_by_vendor(packer.fleet, one, lanes, row, orders) for row, one in enumerate(bucket.pieces)]
+        [_by_vendor(packer.fleet, one, lanes, row, orders, whole) for row, one in enumerate(bucket.pieces)]
     )
     flat = order.reshape(count, -1)
-    nobody = np.zeros_like(lanes.here)
-    filling = step("bundle_fill", lanes, flat, nobody)
-    short = ~feasible(filling.unfilled)
-    some = np.flatnonzero(short.any(axis=1))
-    filling = step("bundle_fill", lanes, flat, short, chosen=some, into=filling)
+    filling = _confirmed(lanes, flat, volume, step, settings)
     standing = _standing(bucket, packer, products, orders, agreed, filling, order, settings)
-    without = _without(bucket, standing, agreed, flat, settings, step)
-    args = lanes, agreed, standing, without, alpha
+    issue = partial(_whole, lanes, flat, volume) if whole else _as_found
+    agreed = eqx.tree_at(lambda a: a.found, agreed, issue(agreed.found, None, np.arange(count)))
+    found = agreed.found
+    if fees.distorts:
+        found, moved = store.mine(found), fees.distorted
+        found = issue(step("bundle_choose", lanes, fees, flat, chosen=moved, into=found), fees, moved)
+    choice = found if fees.distorts else None
+    without = _without(bucket, standing, found, flat, fees, settings, step)
+    args = lanes, agreed, standing, without, fees, choice
     settlement = store.fetch(in_batches(size, "bundle_settle", args, (tolerance,), (settings.absent,)))
-    issued = np.where(settlement.accepted[:, None], agreed.outcome.plan, filling.plan)
+    issued = np.where(settlement.accepted[:, None], found.outcome.plan, filling.plan)
     jit, plan = ((x * volume[:, None]).reshape(order.shape) for x in (filling.plan, issued))
-    _tell(on_lanes, bucket, settlement, agreed, settings)
-    return BundleSolved(bucket, agreed, standing, without, settlement, order, jit, plan)
+    if whole:
+        jit, plan = near_whole(jit), near_whole(plan)
+    _tell(on_lanes, bucket, settlement, found, settings)
+    flows = bundle_flows(packer, products, bucket, plan, settings) if settings.flows else None
+    return BundleSolved(bucket, agreed, found, standing, without, settlement, order, jit, plan, flows)
 
 
-def _per_batch(bucket: BundleBucket, count: int, settings: Settings) -> int:
+def per_batch(bucket: BundleBucket, count: int, settings: Settings) -> int:
+    """How many bundles are solved together."""
     if settings.batch is not None:
         return settings.batch
     fits = int(np.clip(2 ** np.round(np.log2(NUMBERS / bucket.size)), 1, MOST))
     return min(fits, 1 << (count - 1).bit_length())
 
 
-def _by_vendor(fleet: Fleet, one: Piece, lanes: Any, row: int, orders: Orders) -> Floats:
+def _confirmed(
+    lanes: Any, order: Floats, volume: Floats, step: Callable[..., Any], settings: Settings
+) -> Any:
+    """What vendors confirm of their orders [units] and what that costs: a part where they must or may."""
+    nobody, whole = np.zeros_like(lanes.here), settings.units == "integer"
+    some, short, filling = np.arange(len(order)), np.ones_like(lanes.here), None
+    if settings.just_in_time == "obliged":
+        filling = step("bundle_fill", lanes, order, nobody, static=(whole,))
+        short = ~feasible(filling.unfilled)
+        some = np.flatnonzero(short.any(axis=1))
+    filling = step("bundle_fill", lanes, order, short, static=(whole,), chosen=some, into=filling)
+    if whole and len(some):
+        # What is confirmed in whole units may be shipped more cheaply than a part of what would have been.
+        unfilled, units = filling.unfilled.copy(), filling.plan * volume[:, None]
+        filling = step("bundle_fill", lanes, units, nobody, static=(whole,), chosen=some, into=filling)
+        filling = eqx.tree_at(lambda f: f.unfilled, filling, unfilled)
+    return filling
+
+
+def _as_found(found: Found, fees: Charges | None, rows: Index) -> Found:
+    del fees, rows
+    return found
+
+
+def _whole(
+    lanes: Any, order: Floats, volume: Floats, found: Found, fees: Charges | None, chosen: Index
+) -> Found:
+    """Some bundles' plans in whole units."""
+
+    def private(row: int) -> Any:
+        args = store.take((lanes, fees, order, found), np.asarray([row]))
+        return rows(store.fetch(PROGRAMS("bundle_private", *args)), 0)
+
+    return issue_whole_bundles(found, volume, chosen, private)
+
+
+def _by_vendor(fleet: Fleet, one: Piece, lanes: Any, row: int, orders: Orders, whole: bool) -> Floats:
     """A bundle's order, (product, slot, inbound, week) [units]: each vendor its share where it delivers.
 
     A node's orders go to the vendors that reach it, in proportion to their shares.
@@ -211,7 +238,8 @@ def _by_vendor(fleet: Fleet, one: Piece, lanes: Any, row: int, orders: Orders) -
     for at, product in enumerate(one.bundle.products.tolist()):
         node, week = np.nonzero(orders.plan[product])
         here = np.asarray([place[int(i)] for i in node], np.intp)
-        order[at][:, here, week] = part[at][:, here] * orders.plan[product, node, week][None, :]
+        units, mine = orders.plan[product, node, week], part[at][:, here]
+        order[at][:, here, week] = whole_shares(mine, units) if whole else mine * units[None, :]
     return order
 
 
@@ -293,33 +321,25 @@ def _live(
 def _without(
     bucket: BundleBucket,
     standing: Standing,
-    agreed: Agreed,
+    found: Found,
     order: Floats,
+    fees: Charges,
     settings: Settings,
     step: Callable[..., Any],
 ) -> Without:
     """Every vendor's counterfactual; a single vendor's needs no run."""
     here = bucket.lanes.here
     if here.shape[1] == 1:
-        facts = standing, agreed.outcome.rounds
+        facts = standing, found.outcome.rounds, fees
         return cast(Without, store.fetch(in_batches(len(here), "bundle_alone", facts, ())))
-    found: Without = step("bundle_absent", bucket.lanes, order, agreed.outcome, static=(settings.absent,))
-    alone = here.sum(axis=1) == 1
-    ordered: Any = standing.ordered
-    for column, known in (
-        (found.cost, ordered.upper),
-        (found.bound, ordered.lower),
-        (found.spend, ordered.spend),
-    ):
-        column[alone, 0] = known[alone]
-    found.missing[alone, 0] = 0.0
-    return found
+    args = bucket.lanes, order, found.outcome, standing, fees
+    return cast(Without, step("bundle_absent", *args, static=(settings.absent,)))
 
 
 def _tell(
-    on_lanes: OnLanes, bucket: BundleBucket, settlement: Settlement, agreed: Agreed, settings: Settings
+    on_lanes: OnLanes, bucket: BundleBucket, settlement: Settlement, found: Found, settings: Settings
 ) -> None:
-    outcome, here = agreed.outcome, bucket.lanes.here.sum(axis=1)
+    outcome, here = found.outcome, bucket.lanes.here.sum(axis=1)
     certified = outcome.certified(settings.tolerance) | settlement.stays
     worst = np.where(certified, outcome.gap / np.maximum(outcome.spend, 1e-6), 0.0)
     on_lanes(int(here.sum()), int(here[certified].sum()), float(np.max(worst, initial=0.0)))

@@ -7,14 +7,24 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcpp.agents.bundle import Catalogue, Frame, Vendors
+from jaxcpp.agents.bundle_agents import TolledBuyer
+from jaxcpp.agents.terms import Terms
+from jaxcpp.consensus import tolled
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.fleet.bundle_pack import BundleLanes
+from jaxcpp.fleet.fees import Charges
 from jaxcpp.mechanism import bundle, several
 from jaxcpp.mechanism.bundle import Filling
+from jaxcpp.mechanism.bundle_fees import Accounts, BundleFees, PosedBundle, account, pose
+from jaxcpp.mechanism.settlement import Settlement
+from jaxcpp.mechanism.settlement import settle as decide
+from jaxcpp.mechanism.several import Found
 from jaxcpp.mechanism.status_quo import Cost
+from jaxcpp.transport.bundle_rounding import Shipped, Taken
 
 jax.tree_util.register_dataclass(
     BundleLanes, data_fields=[field.name for field in fields(BundleLanes)], meta_fields=[]
@@ -24,11 +34,16 @@ Money = Float[Array, ""]
 
 
 class Agreed(eqx.Module):
-    """A bundle's consensus, and the frame its numbers are scaled by."""
+    """A bundle's fee-free consensus, and the frame its numbers are scaled by."""
 
     known: Frame
     own: Money  # what the retailer would earn at no cost [currency]
-    outcome: Outcome
+    found: Found
+
+    @property
+    def outcome(self) -> Outcome:
+        """The consensus alone."""
+        return self.found.outcome
 
 
 def parties(lane: Any) -> tuple[Catalogue, Vendors, Frame]:
@@ -49,18 +64,60 @@ def parties(lane: Any) -> tuple[Catalogue, Vendors, Frame]:
 
 def agree(lane: Any, tolerance: Money, limit: Int[Array, ""]) -> Agreed:
     """The joint consensus of all parties."""
+    catalogue, _, known = parties(lane)
+    nothing = jnp.zeros(known.terms.open.shape, known.terms.volume.dtype)
+    return Agreed(known, catalogue.profit_at_no_cost(), _found(lane, None, nothing, tolerance, limit))
+
+
+def choose(lane: Any, fees: Charges, order: Array, tolerance: Money, limit: Int[Array, ""]) -> Found:
+    """The joint consensus under fees that move plans; `order` [units] is just-in-time by vendor."""
+    return _found(lane, fees, order, tolerance, limit)
+
+
+def _found(lane: Any, fees: Charges | None, order: Array, tolerance: Money, limit: Int[Array, ""]) -> Found:
+    posed, terms = _posed(lane, fees, order)
+    begun = bundle.begin(posed.retailer, posed.supplier)
+    state, outcome = bundle.agree(posed.retailer, posed.supplier, begun, tolerance, limit)
+    taking = outcome.price if posed.toll is None else tolled.between(posed.retailer, state)
+    return Found(outcome, account(posed, outcome, terms), taking)
+
+
+def private(
+    lane: Any, fees: Charges | None, order: Array, found: Found
+) -> tuple[PosedBundle, Taken, Shipped]:
+    """Both sides as a consensus was posed to them, and their flows behind its plan."""
+    posed, _ = _posed(lane, fees, order)
+    buys = posed.retailer.agent if isinstance(posed.retailer, TolledBuyer) else posed.retailer
+    outcome = found.outcome
+    taken = buys.flows(outcome.plan, found.taking, outcome.epsilon)
+    return posed, taken, posed.supplier.flows(outcome.plan, -outcome.price, outcome.epsilon)
+
+
+def _posed(lane: Any, fees: Charges | None, order: Array) -> tuple[PosedBundle, Terms]:
     catalogue, vendors, known = parties(lane)
     retailer, supplier = bundle.agents(catalogue, vendors, known)
-    _, outcome = bundle.agree(retailer, supplier, bundle.begin(supplier), tolerance, limit)
-    return Agreed(known, catalogue.profit_at_no_cost(), outcome)
+    lines = order.reshape(retailer.fixed.shape) / known.terms.volume
+    charged = None if fees is None else charges(fees)
+    return pose(charged, retailer, supplier, lines, known.terms), known.terms
+
+
+def charges(fees: Charges) -> BundleFees:
+    """The fees of one bundle: by vendor, and by product and public node."""
+    numbers = (fees.alpha, fees.after, fees.rate, fees.over, fees.under)
+    return BundleFees(*(None if part is None else jnp.asarray(part) for part in numbers))  # type: ignore[arg-type]
 
 
 def fill(
-    lane: Any, order: Array, in_part: Bool[Array, " m"], tolerance: Money, limit: Int[Array, ""]
+    whole: bool,
+    lane: Any,
+    order: Array,
+    in_part: Bool[Array, " m"],
+    tolerance: Money,
+    limit: Int[Array, ""],
 ) -> bundle.Filling:
     """What the vendors confirm of the just-in-time order [units]."""
     _, vendors, known = parties(lane)
-    return bundle.fill(vendors, known, order, in_part, tolerance, limit)[0]
+    return bundle.fill(vendors, known, order, in_part, tolerance, limit, whole=whole)[0]
 
 
 def absent(
@@ -68,11 +125,40 @@ def absent(
     lane: Any,
     order: Array,
     outcome: Outcome,
+    standing: several.Standing,
+    fees: Charges,
     tolerance: Money,
     limit: Int[Array, ""],
 ) -> several.Without:
-    """Every vendor's counterfactual."""
-    return several.absent(*parties(lane), order, outcome, tolerance, limit, how=how)
+    """Every vendor's counterfactual; that of one without others is the order itself."""
+    charged = charges(fees)
+    rest = several.absent(*parties(lane), order, outcome, tolerance, limit, charged, how=how)
+    single, one = several.alone(standing, outcome.rounds, charged), jnp.sum(lane.here) == 1
+    return jax.tree.map(lambda a, b: jnp.where(one, a, b), single, rest)
+
+
+def around(
+    lane: Any,
+    fees: Charges,
+    order: Array,
+    plan: Array,
+    vendor: Int[Array, ""],
+    tolerance: Money,
+    limit: Int[Array, ""],
+) -> tuple[Outcome, Accounts]:
+    """The best of all others around one vendor's deliveries, its part of a plan [units]."""
+    catalogue, vendors, known = parties(lane)
+    shape = vendors.node_vendor().shape
+    lines = plan.reshape(shape), order.reshape(shape)
+    found, books, _ = several.around(
+        catalogue, vendors, known, vendor, *lines, None, tolerance, limit, charges(fees)
+    )
+    return found, books
+
+
+def alone(standing: several.Standing, rounds: Int[Array, ""], fees: Charges) -> several.Without:
+    """As `absent`, in a bundle of one vendor."""
+    return several.alone(standing, rounds, charges(fees))
 
 
 def stand(
@@ -88,10 +174,12 @@ def settle(
     agreed: Agreed,
     standing: several.Standing,
     without: several.Without,
-    alpha: Float[Array, " m"],
+    fees: Charges,
+    choice: Found | None,
     tolerance: Money,
-) -> several.Settlement:
+) -> Settlement:
     """The offers and the vendors' decisions."""
-    return several.settle(
-        agreed.own, *parties(lane), standing, agreed.outcome, without, alpha, tolerance, how=how
-    )
+    return decide(
+        agreed.own, agreed.known, jnp.asarray(lane.here), standing, agreed.found, without,
+        charges(fees), tolerance, choice, how=how,
+    )  # fmt: skip

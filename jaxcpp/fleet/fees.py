@@ -16,7 +16,10 @@ from jaxcpp.fleet.rules import EVERY_NODE, Charge, FeeError, FeeRule
 
 @dataclass(frozen=True)
 class Charges:
-    """The fees of some contracts: first axis the lane; None where no rule of the run charges any."""
+    """The fees of some contracts: first axis the lane; None where no rule of the run charges any.
+
+    Of bundles, the second axis is the vendor, and public nodes are (product, node).
+    """
 
     alpha: Floats
     after: Floats
@@ -34,9 +37,9 @@ class Charges:
         """Lanes whose best plan on the schedule may be another than the efficient one."""
         moved = np.zeros(len(self.alpha), bool)
         if self.rate is not None:
-            moved |= self.rate > 0.0
+            moved |= _any(self.rate)
         if self.over is not None and self.under is not None:
-            moved |= (self.over > 0.0).any(axis=1) | (self.under > 0.0).any(axis=1)
+            moved |= _any(self.over) | _any(self.under)
         return np.flatnonzero(moved)
 
 
@@ -96,7 +99,7 @@ def charges(
     over = under = None
     if deviates:
         over, under = (
-            np.stack([_by_node(charge, fleet, row) for charge, row in zip(side, nodes, strict=True)])
+            np.stack([by_node(charge, fleet, row) for charge, row in zip(side, nodes, strict=True)])
             for side in ([r.over for r in chosen], [r.under for r in chosen])
         )
     return Charges(numbers[:, 0], numbers[:, 2], numbers[:, 1] if weighs else None, over, under)
@@ -115,7 +118,7 @@ def rule_for(rules: tuple[FeeRule, ...], vendor: str, product: str) -> FeeRule:
     return max(fitting, key=lambda rule: (bool(rule.vendor), bool(rule.product)), default=FeeRule())
 
 
-def _by_node(charge: Charge, fleet: Fleet, nodes: NDArray[np.int32]) -> Floats:
+def by_node(charge: Charge, fleet: Fleet, nodes: NDArray[np.int32]) -> Floats:
     """(inbound * week,) currency / unit; nothing at padded nodes."""
     table = np.zeros((len(nodes), fleet.weeks))
     for row, node in enumerate(nodes):
@@ -126,3 +129,8 @@ def _by_node(charge: Charge, fleet: Fleet, nodes: NDArray[np.int32]) -> Floats:
         else:
             table[row] = charge
     return table.reshape(-1)
+
+
+def _any(charge: Floats) -> NDArray[np.bool_]:
+    """Lanes that are charged something."""
+    return np.asarray((charge.reshape(len(charge), -1) > 0.0).any(axis=1))

@@ -6,13 +6,15 @@ sides.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from jaxcpp.fleet.batch import Solved, in_batches, lanes_per_batch, rows
-from jaxcpp.fleet.contracts import Contracts
+from jaxcpp.fleet.contracts import Contracts, Index
 from jaxcpp.fleet.data import Fleet, Floats
+from jaxcpp.fleet.pack import Bucket
 from jaxcpp.fleet.results import Columns
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.store import fetch
@@ -37,7 +39,11 @@ def flow_columns(fleet: Fleet, found: Contracts, solved: list[Solved], settings:
     keys = ("week_to", "week_from", "to_id", "from_id", "party", "contract")
     merged = rows(merged, np.lexsort(tuple(merged[key] for key in keys)))
     contract = merged.pop("contract")
-    return merged | {"product_id": fleet.product_ids[found.product[contract]]}
+    vendor = fleet.vendor_ids[found.vendor[contract]].astype(object)
+    return merged | {
+        "vendor_id": np.where(merged["party"] == "supplier", vendor, None),
+        "product_id": fleet.product_ids[found.product[contract]],
+    }
 
 
 def _shipments(fleet: Fleet, part: Solved, settings: Settings) -> list[dict[str, Any]]:
@@ -50,19 +56,7 @@ def _shipments(fleet: Fleet, part: Solved, settings: Settings) -> list[dict[str,
     found = fetch(in_batches(size, "flows", (bucket.lanes, plan), (np.asarray(tolerance),)))
     whole = settings.units == "integer"
     taken, shipped = (_units(side, bracket, plan, volume, tolerance, whole) for side, bracket in found)
-    taken = taken[:, :, :-1]  # the last of the retailer's private nodes is what is left over
-    least = DUST * volume[:, None, None]
-    lane, node, column = np.nonzero(taken > least)
-    retailer = {
-        "contract": bucket.contract[lane],
-        "party": np.full(len(lane), "retailer"),
-        "from_id": fleet.inbound_ids[bucket.nodes[lane, node // weeks]],
-        "to_id": fleet.region_ids[bucket.region[lane, column]],
-        "week_from": (node % weeks).astype(np.int32),
-        "week_to": bucket.lanes.week[lane, column],
-        "units": taken[lane, node, column],
-    }
-    lane, node, row = np.nonzero(shipped > least)
+    lane, node, row = np.nonzero(shipped > DUST * volume[:, None, None])
     supplier = {
         "contract": bucket.contract[lane],
         "party": np.full(len(lane), "supplier"),
@@ -72,7 +66,36 @@ def _shipments(fleet: Fleet, part: Solved, settings: Settings) -> list[dict[str,
         "week_to": (node % weeks).astype(np.int32),
         "units": shipped[lane, node, row],
     }
-    return [retailer, supplier]
+    return [_retailers(fleet, bucket, taken, volume), supplier]
+
+
+def retailer_shipments(
+    fleet: Fleet, bucket: Bucket, plan: Floats, chosen: Index, settings: Settings
+) -> dict[str, Any]:
+    """The retailer's shipments of some lanes of a bucket, whose plans (lane, public node) are in units."""
+    size = lanes_per_batch(bucket.shape, len(bucket.contract), settings)
+    tolerance = NEARER * settings.tolerance
+    args, target = (bucket.lanes, plan), np.asarray(tolerance)
+    side, bracket = rows(fetch(in_batches(size, "flows", args, (target,), chosen=chosen))[0], chosen)
+    volume = bucket.lanes.demand.sum(axis=1)[chosen]
+    volume = np.where(volume > 0.0, volume, 1.0)
+    taken = _units(side, bracket, plan[chosen], volume, tolerance, settings.units == "integer")
+    columns = {name: getattr(bucket, name)[chosen] for name in ("contract", "nodes", "region", "source")}
+    return _retailers(fleet, replace(bucket, lanes=rows(bucket.lanes, chosen), **columns), taken, volume)
+
+
+def _retailers(fleet: Fleet, bucket: Bucket, taken: Floats, volume: Floats) -> dict[str, Any]:
+    taken = taken[:, :, :-1]  # the last of the retailer's private nodes is what is left over
+    lane, node, column = np.nonzero(taken > DUST * volume[:, None, None])
+    return {
+        "contract": bucket.contract[lane],
+        "party": np.full(len(lane), "retailer"),
+        "from_id": fleet.inbound_ids[bucket.nodes[lane, node // fleet.weeks]],
+        "to_id": fleet.region_ids[bucket.region[lane, column]],
+        "week_from": (node % fleet.weeks).astype(np.int32),
+        "week_to": bucket.lanes.week[lane, column],
+        "units": taken[lane, node, column],
+    }
 
 
 def _units(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -9,14 +10,17 @@ import numpy as np
 
 from jaxcpp.agents.retailer import Retailer
 from jaxcpp.agents.supplier import Supplier
-from jaxcpp.fleet.contracts import Contracts, contracts_alone
+from jaxcpp.fleet.bundle_fees import check_bundle_fees
+from jaxcpp.fleet.bundle_menu import lay_bundle
+from jaxcpp.fleet.bundles import bundles
+from jaxcpp.fleet.contracts import Contracts, contracts
 from jaxcpp.fleet.data import Fleet, Floats
 from jaxcpp.fleet.fees import charges, check_fees
 from jaxcpp.fleet.pack import Packer
 from jaxcpp.fleet.results import Columns
 from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.mechanism.fees import AdditiveFee, DeviationFee, Fee, MultiplicativeFee, RoiFee
-from jaxcpp.mechanism.menu import hinted, menu, ordered
+from jaxcpp.mechanism.menu import Menu, Pick, hinted, menu, ordered
 
 JIT = "jit"
 """The plan id of opting out."""
@@ -31,11 +35,9 @@ class MenuError(ValueError):
 
 @dataclass(frozen=True)
 class Table:
-    """One contract to make a menu for: both parties, the fee, and the names of the inbound nodes."""
+    """One contract to make a menu for: what prices its plans, and the names of the inbound nodes."""
 
-    retailer: Retailer
-    supplier: Supplier
-    fee: Fee
+    price: Callable[[Floats], tuple[Menu, Pick]]  # of plans (plan, inbound, week) [units]
     inbound_ids: list[str]
     order: Floats  # (inbound, week) units: just-in-time as the vendor confirms it
 
@@ -52,8 +54,15 @@ def lay(fleet: Fleet, vendor: str, product: str, fees: tuple[FeeRule, ...] = ())
         MenuError: the vendor does not offer the product, or can deliver none of it.
         CoupledContractsError, FeeError: as `plan_fleet`.
     """
-    found = contracts_alone(fleet)
     check_fees(fees, fleet)
+    tied = bundles(fleet)
+    offers = fleet.offers
+    wanted = (fleet.vendor_ids[offers.vendor] == vendor) & (fleet.product_ids[offers.product] == product)
+    for bundle in tied.items:
+        for offer in bundle.offers[wanted[bundle.offers]].tolist():
+            check_bundle_fees(fees, fleet, tied)
+            return Table(*lay_bundle(fleet, bundle, offer, fees))
+    found = contracts(fleet, tied)
     offered = (fleet.vendor_ids[found.vendor] == vendor) & (fleet.product_ids[found.product] == product)
     which = np.flatnonzero(offered)
     if not len(which):
@@ -73,7 +82,8 @@ def lay(fleet: Fleet, vendor: str, product: str, fees: tuple[FeeRule, ...] = ())
     nodes = lane.nodes.astype(np.int32)[None]
     order = np.asarray(ordered(retailer, supplier)).reshape(-1, fleet.weeks)
     names = [str(fleet.inbound_ids[node]) for node in lane.nodes]
-    return Table(retailer, supplier, _fee(fees, fleet, found, which, nodes), names, order)
+    fee = _fee(fees, fleet, found, which, nodes)
+    return Table(lambda plans: menu(retailer, supplier, plans, fee), names, order)
 
 
 def _fee(
@@ -111,7 +121,7 @@ def served(table: Table, ids: list[str], plans: Floats) -> tuple[Columns, Column
 
     The first row of the menu is opting out.
     """
-    priced, pick = menu(table.retailer, table.supplier, plans, table.fee)
+    priced, pick = table.price(plans)
     choice = int(pick.choice)
 
     def column(opting_out: float, values: object) -> Floats:

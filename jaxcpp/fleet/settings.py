@@ -14,6 +14,8 @@ Units = Literal["continuous", "integer"]
 METHODS: tuple[Method, ...] = ("newton", "admm")
 Absent = Literal["jit", "excluded"]
 """What a vendor delivers that stays out of the mechanism while others take part."""
+JustInTime = Literal["obliged", "voluntary"]
+"""Without a contract a vendor fills every order that its capacity allows, or what of it suits it best."""
 UNITS: tuple[Units, ...] = ("continuous", "integer")
 
 
@@ -32,6 +34,7 @@ class Settings:
     flows: bool = False
     max_rounds: int | None = None  # None: the method's own limit
     absent: Absent = "jit"  # products of several vendors: what one that stays out delivers
+    just_in_time: JustInTime = "obliged"
     batch: int | None = None  # lanes solved together; None: chosen by problem size
 
 

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 
 from jaxcpp.fleet.batch import OnLanes, Solved
+from jaxcpp.fleet.bundle_fees import check_bundle_fees
 from jaxcpp.fleet.bundle_layout import with_bundles
-from jaxcpp.fleet.bundle_solve import check_bundles, solve_bundles
+from jaxcpp.fleet.bundle_solve import solve_bundles
 from jaxcpp.fleet.bundles import Bundles, bundles
 from jaxcpp.fleet.contracts import Contracts, contracts
 from jaxcpp.fleet.data import Fleet
@@ -41,7 +42,7 @@ def plan_fleet(
     vendors, products and nodes of the others.
 
     Raises:
-        CoupledContractsError: something is asked for that is not done for contracts that are tied together.
+        CoupledContractsError: a fee is asked for by product that is charged for several products at once.
         FeeError: a fee speaks of a vendor, product, node or week the fleet does not have.
         WholeUnitsError: whole units were asked for, and demand or inventory is not whole.
     """
@@ -75,7 +76,7 @@ def check_settings(fleet: Fleet, settings: Settings, tied: Bundles | None = None
     """
     if settings.units == "integer":
         check_whole(fleet)
-    check_bundles(fleet, bundles(fleet) if tied is None else tied, settings)
+    check_bundle_fees(settings.fees, fleet, bundles(fleet) if tied is None else tied)
 
 
 def solve_all(

@@ -7,23 +7,18 @@ of the flows already found: a small linear program over the lanes they use.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable
 
 import jax
 import numpy as np
-import scipy.sparse as sp
-from scipy.optimize import linprog
 
 from jaxcpp.agents.toll import Toll
 from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.fleet.contracts import Index
 from jaxcpp.fleet.data import Fleet, Floats
+from jaxcpp.fleet.vertex import NEAR, Network
 from jaxcpp.transport.rounding import Flows
-
-NEAR = 1e-6
-"""Units: a number this near to a whole one is that number."""
 
 
 class WholeUnitsError(ValueError):
@@ -101,45 +96,19 @@ def _vertex(
     buys, ships = retailer.side, supplier.side
     a, j = np.nonzero(taken.lane > 0.0)
     b, k = np.nonzero(shipped.lane > 0.0)
-    nodes, columns, sources = len(buys.stock), len(buys.mass), len(ships.mass)
-    apart = 0 if toll is None else nodes
-    counts = len(a), len(b), columns, nodes, apart, apart
-    starts = np.cumsum((0, *counts))
-    served, sent, lost, used, above, below = (
-        np.arange(first, last) for first, last in itertools.pairwise(starts)
-    )
-    size = int(starts[-1])
-
-    def matrix(parts: list[tuple[float, Index, Index]], height: int) -> sp.csr_array:
-        values = np.concatenate([np.full(len(columns), value) for value, _, columns in parts])
-        at = np.concatenate([row for _, row, _ in parts]), np.concatenate([column for _, _, column in parts])
-        return sp.csr_array((values, at), shape=(height, size))
-
-    balance = matrix([(1.0, a, served), (-1.0, b, sent), (-1.0, np.arange(nodes), used)], nodes)
-    demand = matrix([(1.0, j, served), (1.0, np.arange(columns), lost)], columns)
-    charged = [] if toll is None else [toll.over, toll.under]
-    cost = np.concatenate([buys.cost[a, j], ships.cost[b, k], buys.outside, np.zeros(nodes), *charged])
-    free = np.full(len(a) + len(b) + columns, np.inf), np.full(2 * apart, np.inf)
-    top = np.concatenate([free[0], np.rint(buys.stock * volume), free[1]])
-    equal, right = [balance, demand], [np.zeros(nodes), np.rint(buys.mass * volume)]
-    if toll is not None:  # a network still: units above and below the baseline are arcs beside its own
-        node = np.arange(nodes)
-        equal.append(matrix([(1.0, b, sent), (-1.0, node, above), (1.0, node, below)], nodes))
-        right.append(np.rint(toll.baseline * volume))
-    answer = linprog(
-        cost, A_ub=matrix([(1.0, k, sent)], sources), b_ub=np.rint(ships.mass * volume),
-        A_eq=sp.vstack(equal), b_eq=np.concatenate(right),
-        bounds=np.stack([np.zeros(size), top], axis=1), method="highs-ds",
+    network = Network(
+        (a, j, buys.cost[a, j]), (b, k, ships.cost[b, k]), np.asarray(buys.mass), np.asarray(buys.outside),
+        np.asarray(buys.stock), np.asarray(ships.mass), toll,
     )  # fmt: skip
-    if answer.x is None or np.abs(answer.x - np.rint(answer.x)).max() > NEAR:
+    units = network.whole(volume)
+    if units is None:
         return None
-    units = np.rint(answer.x)
-    plan: Floats = np.bincount(b, units[sent], nodes).astype(np.float64)
-    spent = cost * units / volume
-    bought = float(spent[served].sum() + spent[lost].sum())
-    forgone = float(retailer.lost_margin @ units[lost]) / volume
-    sold = float(spent[sent].sum())
+    bought = float(network.served[2] @ units.served + network.outside @ units.lost) / volume
+    forgone = float(retailer.lost_margin @ units.lost) / volume
+    sold = float(network.sent[2] @ units.sent) / volume
+    charged = float(np.sum(units.charged)) / volume
+    plan = np.bincount(b, units.sent, len(buys.stock)).astype(np.float64)
     return plan, [
-        (bought + float(spent[above].sum() + spent[below].sum()), bought - forgone),
+        (bought + charged, bought - forgone),
         (sold, sold + float(supplier.unit_margin) * plan.sum() / volume),
     ]

@@ -14,10 +14,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcpp.agents.bundle import Absence, Catalogue, Frame, Vendors, buyer, seller
-from jaxcpp.agents.bundle_agents import BundleBuyer, BundleSeller, Lines
+from jaxcpp.agents.bundle_agents import BundleBuyer, BundleSeller, Lines, TolledBuyer
 from jaxcpp.agents.terms import Terms, finite
-from jaxcpp.consensus import newton
+from jaxcpp.consensus import newton, tolled
 from jaxcpp.consensus.outcome import Outcome
+from jaxcpp.mechanism.status_quo import WHOLE
 from jaxcpp.mechanism.terms import CEILING
 from jaxcpp.transport import path
 
@@ -78,13 +79,19 @@ def agents(
     return buyer(catalogue, known, absence, vendors.weeks), seller(vendors, known, absence)
 
 
-def begin(supplier: BundleSeller, price: Float[Array, " N"] | None = None) -> path.PathState:
+def begin(
+    retailer: BundleBuyer | TolledBuyer | Lines,
+    supplier: BundleSeller,
+    price: Float[Array, " N"] | None = None,
+) -> path.PathState:
     """Open at the vendors' quote, or at a price known from before."""
+    if isinstance(retailer, TolledBuyer):
+        return tolled.begin(retailer, supplier, price)
     return path.start(supplier.quote() if price is None else price)
 
 
 def agree(
-    retailer: BundleBuyer | Lines,
+    retailer: BundleBuyer | TolledBuyer | Lines,
     supplier: BundleSeller,
     state: path.PathState,
     tolerance: Float[Array, ""],
@@ -95,13 +102,18 @@ def agree(
     A state that is done gives an empty outcome at no cost.
     """
 
+    def turn(now: path.PathState) -> tuple[path.PathState, Outcome]:
+        if isinstance(retailer, TolledBuyer):
+            return tolled.turn(retailer, supplier, now, tolerance)
+        return newton.turn(retailer, supplier, now, tolerance)
+
     def going(now: tuple[path.PathState, Outcome]) -> Bool[Array, ""]:
         return ~now[0].done & (now[0].rounds < limit)
 
     def body(now: tuple[path.PathState, Outcome]) -> tuple[path.PathState, Outcome]:
-        return newton.turn(retailer, supplier, now[0], tolerance)
+        return turn(now[0])
 
-    shapes = jax.eval_shape(lambda s: newton.turn(retailer, supplier, s, tolerance)[1], state)
+    shapes = jax.eval_shape(lambda s: turn(s)[1], state)
     empty: Any = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     return jax.lax.while_loop(going, body, (state, empty))
 
@@ -113,8 +125,12 @@ def fill(
     in_part: Bool[Array, " m"],
     tolerance: Float[Array, ""],
     limit: int | Int[Array, ""],
+    *,
+    whole: bool = False,
 ) -> tuple[Filling, Int[Array, ""]]:
     """How vendors fill an order [units]: as much as they can, or, `in_part`, what suits them best.
+
+    With `whole` units, a part of a unit is not confirmed.
 
     Vendors have nothing in common, so one consensus fills every vendor's order (section 3.1).
     """
@@ -122,12 +138,17 @@ def fill(
     lines = (order / terms.volume).reshape(known.most.shape[0], -1)
     supplier = seller(vendors, known, Absence.of_nobody(lines))
     likes = (supplier.node_owner >= 0) & in_part[jnp.maximum(supplier.node_owner, 0)]
-    # Costs are net of margins: not to fill a line earns nothing, and is no worse than filling at a loss.
-    unfilled = jnp.where(likes, jnp.maximum(-supplier.margin, 0.0), terms.ceiling / terms.money)
+    # Costs are net of margins: not to fill a line earns nothing.
+    unfilled = jnp.where(likes, 0.0, terms.ceiling / terms.money)
     asked = Lines(lines, unfilled)
-    state, outcome = agree(asked, supplier, begin(supplier), tolerance, limit)
+    state, outcome = agree(asked, supplier, begin(asked, supplier), tolerance, limit)
     flows = supplier.flows(outcome.plan, -outcome.price, outcome.epsilon)
     plan = jnp.maximum(outcome.plan - flows.short.reshape(-1), 0.0)
+    if whole:
+        filled = jnp.floor(plan * terms.volume + WHOLE) / terms.volume
+        kept = jnp.where(plan > 0.0, filled / jnp.where(plan > 0.0, plan, 1.0), 0.0)
+        kept, plan = kept.reshape(lines.shape)[:, :, None], filled
+        flows = eqx.tree_at(lambda f: (f.own, f.shared), flows, (flows.own * kept, flows.shared * kept))
     upper, spend = supplier.accounts(flows)
     left = lines.reshape(-1) - plan
     penalty = supplier.by_node(unfilled * left.reshape(lines.shape))

@@ -20,7 +20,7 @@ from jaxcpp.mechanism.contract import Contract, offer
 from jaxcpp.mechanism.derivative import of_best, of_choice
 from jaxcpp.mechanism.fees import AdditiveFee, Fee, Schedule
 from jaxcpp.mechanism.smooth import smooth
-from jaxcpp.mechanism.status_quo import StatusQuo, filling, in_full, in_part, just_in_time
+from jaxcpp.mechanism.status_quo import JustInTime, StatusQuo, filling, in_full, in_part, just_in_time
 from jaxcpp.mechanism.terms import frame, money
 from jaxcpp.transport.implicit import still
 
@@ -34,6 +34,7 @@ def coordinate(
     method: Literal["newton", "admm"] = "newton",
     max_rounds: int | None = None,
     smoothing: ArrayLike | None = None,
+    just_in_time: JustInTime = "obliged",
 ) -> Contract:
     """Find the plan that is best for both parties, or on a fee's price schedule, and price it.
 
@@ -53,10 +54,13 @@ def coordinate(
         smoothing: above 0, in currency / unit: the contract of parties whose choices are smoothed that
             much, differentiable everywhere (`mechanism.smooth`); by default none. Derivatives with
             respect to every number of both parties and of the fee go through either.
+        just_in_time: without a contract the supplier fills every order that its capacity allows
+            (`obliged`), or what of it suits it best (`voluntary`: then no lie about capacity pays).
 
     Raises:
         ValueError: the two parties do not speak of the same inbound nodes and weeks, or a fee speaks of
-            others; `smoothing` is not above 0, or is asked for together with ADMM or a limit of rounds.
+            others; `smoothing` is not above 0, or is asked for together with ADMM, a limit of rounds or
+            voluntary orders.
 
     Source: arXiv:2605.16695 Definition 1, sections 3.1 and 4.
     """
@@ -65,12 +69,15 @@ def coordinate(
     reach = (1e-6 if dtype == jnp.float64 else 1e-3) if tolerance is None else tolerance
     charged: Fee = AdditiveFee() if fee is None else fee
     if smoothing is not None:
-        if method != "newton" or max_rounds is not None:
-            raise ValueError("coordinate: with `smoothing`, leave `method` and `max_rounds` as they are")
+        if method != "newton" or max_rounds is not None or just_in_time != "obliged":
+            raise ValueError(
+                "coordinate: with `smoothing`, leave `method`, `max_rounds` and `just_in_time` as they are"
+            )
         if not isinstance(smoothing, jax.core.Tracer) and not np.all(np.asarray(smoothing) > 0.0):
             raise ValueError(f"coordinate: smoothing must be above 0 [currency / unit]; got {smoothing}")
         smoothing = jnp.asarray(smoothing, dtype)
-    return _compiled(retailer, supplier, charged, jnp.asarray(reach, dtype), smoothing, method, max_rounds)
+    target = jnp.asarray(reach, dtype)
+    return _compiled(retailer, supplier, charged, target, smoothing, method, max_rounds, just_in_time)
 
 
 def _coordinate(
@@ -81,11 +88,12 @@ def _coordinate(
     smoothing: Float[Array, ""] | None,
     method: Literal["newton", "admm"],
     max_rounds: int | None,
+    filling_is: JustInTime,
 ) -> Contract:
     terms = frame(retailer, supplier, money(retailer, supplier))
     schedule = fee.schedule(retailer.unit_cost.shape[0], retailer.weeks)
     if smoothing is None:
-        contract = exact(retailer, supplier, terms, schedule, target, method, max_rounds)
+        contract = exact(retailer, supplier, terms, schedule, target, method, max_rounds, filling_is)
     else:
         contract = smooth(retailer, supplier, terms, schedule, smoothing)
     return _shaped(contract, retailer)
@@ -99,9 +107,10 @@ def exact(
     target: Float[Array, ""],
     method: Literal["newton", "admm"] = "newton",
     max_rounds: int | None = None,
+    filling_is: JustInTime = "obliged",
 ) -> Contract:
     """The contract of two parties as they are, its plans as flat vectors; `target` as `tolerance`."""
-    quo = status_quo(retailer, supplier, terms, target)
+    quo = status_quo(retailer, supplier, terms, target, filling_is)
     buys, ships = parties = retailer.agent(terms), supplier.agent(terms)
     # Searches see no derivatives: those of what they find are attached afterwards.
     efficient = of_best(solve(still(buys), still(ships), target, method, max_rounds), buys, ships)
@@ -123,15 +132,21 @@ def _shaped(contract: Contract, retailer: Retailer) -> Contract:
     )
 
 
-_compiled = jax.jit(_coordinate, static_argnames=("method", "max_rounds"))
+_compiled = jax.jit(_coordinate, static_argnames=("method", "max_rounds", "filling_is"))
 
 
 def status_quo(
-    retailer: Retailer, supplier: Supplier, terms: Terms, tolerance: Float[Array, ""]
+    retailer: Retailer,
+    supplier: Supplier,
+    terms: Terms,
+    tolerance: Float[Array, ""],
+    filling_is: JustInTime = "obliged",
 ) -> StatusQuo:
     """Just-in-time as ordered by the retailer and confirmed by the supplier."""
     agent = retailer.agent(terms)
     order = just_in_time(retailer, agent, terms, tolerance)
+    if filling_is == "voluntary":
+        return in_part(agent, supplier, terms, order, tolerance, jnp.zeros((), bool))
     whole = in_full(order, *filling(supplier, terms, order.plan * terms.volume, tolerance))
     part = in_part(agent, supplier, terms, order, tolerance, whole.filled)
     return jax.tree.map(lambda full, some: jnp.where(whole.filled, full, some), whole, part)

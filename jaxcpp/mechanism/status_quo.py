@@ -2,12 +2,23 @@
 
 The retailer's order `x_A` is its own best plan (deliveries are free to it); the supplier fills it in
 full where its capacity allows, and otherwise confirms a part `z * x_A` of each order line, its own
-best reply (arXiv:2605.16695 section 3.1).
+best reply (arXiv:2605.16695 section 3.1). So it is obliged; where just-in-time is voluntary, it confirms its
+best reply whatever its capacity.
+
+Only then does no lie about capacity pay. What a supplier can have is a list that no report of its own
+changes: every plan `x` at its price `P(x)`, and every part of the order at none. The truth takes the best of
+the list; a lie takes something else of it, or a plan that the supplier cannot ship. Where it is obliged,
+whether a part of the order is on the list depends on the capacity that it reports. With `q` the part it likes
+best, it accepts a plan only if `u_S(x) - P(x) > u_S(q)`, so that without a fee
+`u_S(x) + u_A(x) > u_S(q) + u_A(x_A) >= u_S(q) + u_A(q)`: there is still a gain, and a fee only asks for more.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -18,6 +29,9 @@ from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus.outcome import feasible
 from jaxcpp.transport import living
 from jaxcpp.transport.side import Side
+
+JustInTime = Literal["obliged", "voluntary"]
+"""Whether a supplier has to fill the orders that its capacity allows, or confirms what suits it best."""
 
 WHOLE = 1e-6
 """Units: a number this near to a whole one is that number."""
@@ -148,6 +162,7 @@ def confirmed_part(
     side = supplier.filling(terms, order, margin)
     bracket = living.follow(side, jnp.zeros_like(side.stock), tolerance, skip)
     lines, unfilled = order / terms.volume, bracket.flows.outside
+    unfilled = jnp.where(supplier.margin < 0.0, lines, unfilled)  # a lane at no cost is a loss all the same
     lower = bracket.lower - supplier.margin / terms.money * jnp.sum(lines)
     spend = bracket.upper - jnp.vdot(side.outside, unfilled)
     if whole:
@@ -168,11 +183,13 @@ def in_part(
     skip: Bool[Array, ""],
     whole: bool = False,
 ) -> StatusQuo:
-    """The status quo where capacity does not allow the whole order."""
+    """The status quo where capacity does not allow the whole order, or none of it has to be filled."""
     cost, unfilled = confirmed_part(supplier, terms, order.plan * terms.volume, tolerance, skip, whole)
     plan = jnp.maximum(order.plan - unfilled, 0.0)
     retailer, unmet = living_with(agent, plan, tolerance, skip)
-    return StatusQuo(order, plan, jnp.zeros((), bool), retailer, cost, unmet)
+    part = StatusQuo(order, plan, jnp.zeros((), bool), retailer, cost, unmet)
+    full = in_full(order, cost, unfilled)
+    return jax.tree.map(lambda a, b: jnp.where(full.filled, a, b), full, part)
 
 
 def living_with(

@@ -294,7 +294,9 @@ _RUN = (
     TableSpec(
         "flows",
         (
-            *(Column("party", Kind.TEXT), _id("product_id"), _id("from_id"), _id("to_id")),
+            Column("party", Kind.TEXT),
+            Column("vendor_id", Kind.ID, required=False, empty="the retailer's own"),
+            *(_id("product_id"), _id("from_id"), _id("to_id")),
             Column("week_from", Kind.WEEK, "week"),
             Column("week_to", Kind.WEEK, "week"),
             Column("units", Kind.NUMBER, "units"),

@@ -50,6 +50,22 @@ class Bordered(eqx.Module):
             jnp.concatenate([self.idle, other.idle]),
         )
 
+    def coupled(self, between: Bordered, other: Bordered) -> Bordered:
+        """Both slopes side by side in each block, and a diagonal `between` on the difference."""
+        first, pull, second = self._filled(), between._filled(), other._filled()
+        blocks = jnp.concatenate([
+            jnp.concatenate([first + pull, -pull], axis=2),
+            jnp.concatenate([-pull, pull + second], axis=2),
+        ], axis=1)  # fmt: skip
+        beside = jnp.zeros_like(self.border), jnp.zeros_like(other.border)
+        borders = [self.border, beside[1]], [beside[0], other.border]
+        return Bordered(
+            blocks,
+            jnp.concatenate([self.escape, other.escape], axis=1),
+            jnp.concatenate([jnp.concatenate(part, axis=2) for part in borders], axis=1),
+            jnp.concatenate([self.idle, other.idle]),
+        )
+
     def eliminate(
         self, gradient: Float[Array, " N"], drift: Float[Array, " N"]
     ) -> tuple[Float[Array, " N"], Float[Array, ""], Back]:

@@ -50,6 +50,10 @@ class Slope(Protocol):
         """The slope of a sum."""
         ...
 
+    def coupled(self, between: Any, other: Any) -> Any:
+        """The slope of this and `other` in a price of their own each, with `between` on the difference."""
+        ...
+
     def eliminate(
         self, gradient: Float[Array, " n"], drift: Float[Array, " n"]
     ) -> tuple[Float[Array, " n"], Float[Array, ""], Back]:

@@ -63,6 +63,7 @@ def test_defaults_are_the_settings_own(settings):
 def test_every_flag_arrives(settings):
     words = "--fee additive=50 --tolerance 1e-7 --method admm --units integer --flows --skip-bad"
     more = "--batch 7 --max-rounds 9 --absent excluded --device cpu --warm-start earlier"
+    more += " --just-in-time voluntary"
     assert settings(*words.split(), *more.split()) == {
         "fees": ({**NO_FEE, "additive": 50.0},),
         "tolerance": 1e-7,
@@ -71,6 +72,7 @@ def test_every_flag_arrives(settings):
         "flows": True,
         "skip_bad": True,
         "absent": "excluded",
+        "just_in_time": "voluntary",
         "batch": 7,
         "max_rounds": 9,
         "device": "cpu",
@@ -197,7 +199,7 @@ def test_impossible_values(run, tmp_path, words, message):
     [
         (
             "tolerence = 1e-3\n",
-            "sets tolerence; known names: absent, agents, batch, device, fee, flows, max_rounds, method",
+            "sets tolerence; known names: absent, agents, batch, device, fee, flows, just_in_time",
         ),
         ("tolerance = \n", "is not TOML"),
         ("tolerance = 2.0\n", "2 is not between 0 and 1"),

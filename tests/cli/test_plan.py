@@ -227,11 +227,34 @@ def test_products_that_share_capacity_are_one_contract(run, toy, tmp_path):
     assert facts["budget_in_words"].startswith("a deficit of ")
 
 
-def test_what_is_not_done_for_shared_capacity_is_refused_in_words(run, toy, tmp_path):
+def test_shared_capacity_with_fees_in_whole_units_and_with_flows(run, toy, tmp_path):
     share(toy)
-    result = run("plan", toy, tmp_path / "run", "--units", "integer")
+    fees = tmp_path / "fees.toml"
+    fees.write_text("multiplicative = 0.1\n[product.gadget]\ndeviation = { over = 100, under = 100 }\n")
+    result = run("plan", toy, tmp_path / "run", "--fee", fees, "--units", "integer", "--flows")
+    assert result.exit_code == 0, result.stderr
+    tables, _ = read_run(tmp_path / "run")
+    (row,) = tables["contracts"].to_pylist()
+    assert row["status"] == "accepted"
+    assert row["fee"] == pytest.approx(0.1 * row["cbt"], abs=1e-6)
+    assert row["cbt"] > 1.0
+    plans = tables["plans"].to_pylist()
+    for line in plans:
+        assert line["plan_units"] == round(line["plan_units"])
+        assert line["product_id"] == "widget" or line["plan_units"] == line["jit_units"]
+    for party, vendor in (("supplier", "maker"), ("retailer", None)):
+        shipped = [flow for flow in tables["flows"].to_pylist() if flow["party"] == party]
+        assert {flow["vendor_id"] for flow in shipped} == {vendor}
+        assert sum(flow["units"] for flow in shipped) == sum(line["plan_units"] for line in plans)
+
+
+def test_a_share_by_product_is_refused_where_the_transfer_is_for_several(run, toy, tmp_path):
+    share(toy)
+    fees = tmp_path / "fees.toml"
+    fees.write_text("[product.gadget]\nmultiplicative = 0.1\n")
+    result = run("plan", toy, tmp_path / "run", "--fee", fees)
     assert result.exit_code == Status.BAD_INPUT
-    assert "'gadget', 'widget'" in result.stderr
+    assert "multiplicative for product 'gadget': vendor 'maker' makes one transfer" in result.stderr
     assert not (tmp_path / "run").exists()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxcpp.fleet.audit import audit_fleet, misreported
+from jaxcpp.fleet.audit import audit_fleet
+from jaxcpp.fleet.misreports import misreported
 from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
 from tests.fleets import random_sample, read
@@ -22,6 +23,16 @@ def test_only_a_fee_charged_afterwards_pays_for_lies(tmp_path):
     after = audit_fleet(fleet, Settings(fees=(FeeRule(roi_ex_post=3.0),)), 4)
     assert after["gained"].any()
     assert np.max(after["regret"][after["gained"]]) > 1.0
+
+
+def test_no_lie_about_capacity_pays_where_orders_are_voluntary(tmp_path):
+    sample = random_sample(7, CONTRACTS)
+    for row in sample.rows["offers"]:
+        row["margin"] = 0.3 * row["margin"]  # many orders are filled at a loss, if they must be
+    fleet = read(sample.tables(), tmp_path / "fleet")
+    found = audit_fleet(fleet, Settings(fees=(FeeRule(additive=1.0),), just_in_time="voluntary"), 6)
+    assert not found["gained"].any()
+    assert found["tried"].sum() >= 3 * CONTRACTS
 
 
 def test_lies_are_about_the_vendors_own_numbers(tmp_path):

@@ -25,6 +25,7 @@ from jaxcpp import (
     coordinate,
 )
 from jaxcpp.mechanism.fees import Fee
+from jaxcpp.mechanism.status_quo import JustInTime
 from tests.oracles import Problem
 from tests.oracles.problem import Floats
 from tests.strategies import Options, build
@@ -91,11 +92,16 @@ def everything(numbers: Any) -> Fee:
 
 
 @cache
-def program(method: Method, make: Callable[[Any], Fee] = AdditiveFee) -> Callable[..., Contract]:
+def program(
+    method: Method, make: Callable[[Any], Fee] = AdditiveFee, just_in_time: JustInTime = "obliged"
+) -> Callable[..., Contract]:
     """`coordinate` over lanes: parties and what `make` makes a fee of by lane, one tolerance."""
 
     def one(retailer: Retailer, supplier: Supplier, numbers: Any, tolerance: jax.Array) -> Contract:
-        return coordinate(retailer, supplier, make(numbers), tolerance=tolerance, method=method)
+        fee = make(numbers)
+        return coordinate(
+            retailer, supplier, fee, tolerance=tolerance, method=method, just_in_time=just_in_time
+        )
 
     return jax.jit(jax.vmap(one, in_axes=(0, 0, 0, None)))
 
@@ -106,6 +112,7 @@ def solve(
     tolerance: float = 1e-6,
     method: Method = "newton",
     make: Callable[[Any], Fee] = AdditiveFee,
+    just_in_time: JustInTime = "obliged",
 ) -> Contract:
     """Contracts of problems of one shape, with numpy leaves and a leading lane axis.
 
@@ -119,7 +126,7 @@ def solve(
         index = np.arange(first, first + LANES)
         index[index >= len(problems)] = first
         batch = stack([both[i] for i in index])
-        run = program(method) if make is AdditiveFee else program(method, make)
+        run = program(method, make, just_in_time)
         contract = run(*batch, alphas[index], np.float64(tolerance))
         keep = min(LANES, len(problems) - first)
         parts.append(jax.tree.map(lambda leaf, keep=keep: np.asarray(leaf)[:keep], contract))

@@ -9,6 +9,8 @@ import pytest
 
 from jaxcpp.agents.bundle import Catalogue, Vendors
 from jaxcpp.mechanism import bundle, several
+from jaxcpp.mechanism.bundle_fees import BundleFees, account, pose
+from jaxcpp.mechanism.settlement import Settlement, settle
 from jaxcpp.mechanism.status_quo import Cost
 
 TOLERANCE = 1e-7
@@ -36,16 +38,17 @@ def vendors(capacity: list[float], cost: list[float]) -> Vendors:
     )  # fmt: skip
 
 
-def contract(
-    demand: float, capacity: list[float], cost: list[float], how: several.Absent
-) -> several.Settlement:
+def contract(demand: float, capacity: list[float], cost: list[float], how: several.Absent) -> Settlement:
     """The whole mechanism by hand: the order is split evenly, and the retailer's costs are exact."""
 
-    def solve(catalogue: Catalogue, theirs: Vendors) -> several.Settlement:
+    def solve(catalogue: Catalogue, theirs: Vendors) -> Settlement:
         known = bundle.frame(catalogue, theirs, jnp.asarray(2.0))
-        retailer, supplier = bundle.agents(catalogue, theirs, known)
+        fees = BundleFees(jnp.zeros(theirs.count), jnp.zeros(theirs.count))
+        agents = bundle.agents(catalogue, theirs, known)
+        posed = pose(fees, *agents, jnp.zeros((1, theirs.count)), known.terms)
         target = jnp.asarray(TOLERANCE)
-        _, outcome = bundle.agree(retailer, supplier, bundle.begin(supplier), target, 200)
+        begun = bundle.begin(posed.retailer, posed.supplier)
+        _, outcome = bundle.agree(posed.retailer, posed.supplier, begun, target, 200)
         order = jnp.full(theirs.count, demand / theirs.count)
         nobody = jnp.zeros(theirs.count, bool)
         filled, _ = bundle.fill(theirs, known, order, nobody, target, 200)
@@ -63,10 +66,9 @@ def contract(
             jnp.full(theirs.count, 1.0 / theirs.count),
         )  # fmt: skip
         rest = several.absent(catalogue, theirs, known, order, outcome, target, 200, how=how)
-        own = catalogue.profit_at_no_cost()
-        return several.settle(
-            own, catalogue, theirs, known, standing, outcome, rest, jnp.zeros(theirs.count), target, how=how
-        )
+        own, here = catalogue.profit_at_no_cost(), jnp.ones(theirs.count, bool)
+        found = several.Found(outcome, account(posed, outcome, known.terms), outcome.price)
+        return settle(own, known, here, standing, found, rest, fees, target, how=how)
 
     return jax.jit(solve)(product(demand), vendors(capacity, cost))
 

@@ -1,12 +1,13 @@
 """Truthfulness as theory says it: no misreport gains a supplier more than what is certified.
 
-What a supplier has of a report is its true utility of the plan carried out, less what it pays. Who cannot
-fill the just-in-time order shows it by not filling it: whether it can is no report, so a lie that changes
-it is not looked at.
+What a supplier has of a report is its true utility of the plan carried out, less what it pays. Where it is
+obliged to fill the just-in-time orders that it can fill, a lie that changes whether it can is not looked at:
+understated capacity is a way out of an order at a loss. Where orders are voluntary, every lie is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxcpp import Contract
+from jaxcpp.mechanism.status_quo import JustInTime
 from tests import oracles
 from tests.mechanism.batches import LANES, everything, lane, problems_of, rounding, slack, solve
 from tests.oracles import Problem
@@ -45,15 +47,34 @@ def has(problem: Problem, contract: Contract) -> float:
     return oracles.supplier_utility(problem, np.asarray(contract.issued)) - float(contract.paid)
 
 
-def regrets(problems: list[Problem], fees: Floats, seed: int) -> list[tuple[float, float, Problem]]:
-    """What a lie gained each supplier over the truth, beside the certified slack."""
+def understated(problem: Problem, rng: np.random.Generator) -> Problem:
+    """Less capacity than there is, down to none."""
+    return replace(problem, capacity=problem.capacity * rng.choice((0.0, 0.3, 0.7, 0.95)))
+
+
+def at_a_loss(problem: Problem) -> Problem:
+    """A supplier whose margin pays for few of its orders, and for some capacity to spare."""
+    return replace(problem, supplier_margin=0.3 * problem.supplier_margin, capacity=1.2 * problem.capacity)
+
+
+def regrets(
+    problems: list[Problem],
+    fees: Floats,
+    seed: int,
+    tell: Callable[[Problem, np.random.Generator], Problem] = lie,
+    just_in_time: JustInTime = "obliged",
+    *,
+    every: bool = False,
+) -> list[tuple[float, float, Problem]]:
+    """What a lie gained each supplier over the truth, beside the certified slack; of `every` lie if asked."""
     rng = np.random.default_rng(seed)
-    honest = solve(problems, fees, TOLERANCE, make=everything)
-    lied = solve([lie(problem, rng) for problem in problems], fees, TOLERANCE, make=everything)
+    honest = solve(problems, fees, TOLERANCE, make=everything, just_in_time=just_in_time)
+    told = [tell(problem, rng) for problem in problems]
+    lied = solve(told, fees, TOLERANCE, make=everything, just_in_time=just_in_time)
     found = []
     for index, problem in enumerate(problems):
         truth, other = lane(honest, index), lane(lied, index)
-        if "infeasible" in (truth.status, other.status) or truth.filled != other.filled:
+        if "infeasible" in (truth.status, other.status) or not (every or truth.filled == other.filled):
             continue
         spent = truth.chain_cost + truth.supplier.cost_jit + truth.retailer.cost_jit
         unsure = (
@@ -80,6 +101,47 @@ def test_no_lie_gains_more_than_the_certified_slack(seed, fee):
     assert len(found) >= LANES // 3
     bad = [one for one in found if not one[0] <= one[1]]
     assert not bad, bad[:2]
+
+
+def test_understating_capacity_pays_where_orders_must_be_filled():
+    gained = []
+    for seed in range(2):
+        problems = [at_a_loss(problem) for problem in problems_of(SHAPE, LANES, seed)]
+        found = regrets(problems, charged(0.0, 0.0, 0.0, 0.0), seed, understated, every=True)
+        gained += [regret - 100.0 * allowed for regret, allowed, _ in found]
+    assert max(gained) > 1.0
+
+
+@settings(max_examples=3)
+@given(st.integers(0, 2**16), st.sampled_from([lie, understated]), st.sampled_from([0.0, 0.3]))
+def test_no_lie_pays_where_orders_are_voluntary(seed, tell, beta):
+    problems = [at_a_loss(problem) for problem in problems_of(SHAPE, LANES, seed)]
+    fees = charged(0.5 * beta, beta, 0.0, beta)
+    found = regrets(problems, fees, seed, tell, "voluntary", every=True)
+    assert len(found) >= LANES // 2
+    bad = [one for one in found if not one[0] <= one[1]]
+    assert not bad, bad[:2]
+
+
+def test_voluntary_orders_are_the_suppliers_best_part_of_them():
+    problems = [at_a_loss(problem) for problem in problems_of(SHAPE, LANES, 3)]
+    fees = charged(0.2, 0.0, 0.0, 0.0)
+    contracts = solve(problems, fees, TOLERANCE, make=everything, just_in_time="voluntary")
+    parts = 0
+    for index, problem in enumerate(problems):
+        contract, off = lane(contracts, index), slack(problem)
+        best, _ = oracles.best_part(problem, np.asarray(contract.order))
+        assert np.all(contract.jit <= contract.order + 1e-9 * problem.demand.sum())
+        told = float(contract.supplier.utility_jit)
+        has_it = oracles.supplier_utility(problem, np.asarray(contract.jit))
+        spent = float(contract.supplier.cost_jit) + problem.supplier_margin * float(contract.ordered)
+        assert told == pytest.approx(has_it, abs=TOLERANCE * spent + off), problem
+        assert has_it - off <= best <= has_it + TOLERANCE * spent + off, problem
+        parts += bool(contract.jit.sum() < 0.9 * contract.ordered)
+        if contract.accepted:
+            assert contract.supplier_surplus > 0.0
+            assert contract.gain > -float(contract.certificate.price_error) - off
+    assert parts >= LANES // 4
 
 
 def test_a_fee_charged_afterwards_pays_for_lies():

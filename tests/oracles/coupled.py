@@ -55,10 +55,33 @@ class Coupled:
         return sum((plan for (_, name), plan in plans.items() if name == product), nothing)
 
 
+@dataclass(frozen=True)
+class Counted:
+    """How much each vendor counts beside the retailer, and what its deviations from `order` are charged."""
+
+    weight: Mapping[str, float]
+    order: Plans
+    over: Plans  # currency / unit, by offer
+    under: Plans
+
+    def deviation(self, vendor: str, plans: Plans) -> float:
+        """What a vendor's deviations are charged in all [currency]."""
+        total = 0.0
+        for key in plans:
+            if key[0] == vendor:
+                apart = plans[key] - self.order[key]
+                total += float(np.sum(self.over[key] * np.maximum(apart, 0.0)))
+                total += float(np.sum(self.under[key] * np.maximum(-apart, 0.0)))
+        return total
+
+
 def joint_utility(
-    coupled: Coupled, fixed: Plans | None = None, without: str | None = None
+    coupled: Coupled, fixed: Plans | None = None, without: str | None = None, counted: Counted | None = None
 ) -> tuple[float, dict[Key, Floats]]:
-    """Largest utility of the retailer and all vendors, `without` one whose deliveries are `fixed`."""
+    """Largest utility of the retailer and all vendors, `without` one whose deliveries are `fixed`.
+
+    Where the vendors are `counted`, their charges on deviations are among their costs.
+    """
     fixed = {} if fixed is None else fixed
     program, plans = _start(coupled, coupled.offers, fixed, 0.0)
     for name, problem in coupled.products.items():
@@ -71,8 +94,21 @@ def joint_utility(
         add_retailer(program, problem, total, scale=coupled.scale)
     for vendor in coupled.vendors:
         if vendor != without:
-            _add_vendor(program, coupled, vendor, plans)
+            _add_vendor(program, coupled, vendor, plans, 1.0 if counted is None else counted.weight[vendor])
+            if counted is not None:
+                _charge(program, coupled, counted, vendor, plans)
     return _finish(program, coupled, plans)
+
+
+def _charge(
+    program: Program, coupled: Coupled, counted: Counted, vendor: str, plans: Mapping[Key, Ints]
+) -> None:
+    weight = counted.weight[vendor]
+    for key in coupled.of(vendor):
+        apart = program.rows("equal", counted.order[key] / coupled.scale)
+        program.put("equal", apart, plans[key])
+        program.put("equal", apart, program.columns(weight * counted.over[key]), -1.0)
+        program.put("equal", apart, program.columns(weight * counted.under[key]))
 
 
 def all_retailer_utility(coupled: Coupled, plans: Plans) -> float:
@@ -99,13 +135,18 @@ def vendor_status_quo(coupled: Coupled, vendor: str, orders: Plans) -> tuple[flo
     whole = vendor_utility(coupled, vendor, orders)
     if np.isfinite(whole):
         return whole, True
+    return vendor_best_part(coupled, vendor, orders), False
+
+
+def vendor_best_part(coupled: Coupled, vendor: str, orders: Plans) -> float:
+    """A vendor's largest utility with any part of every line of its orders."""
     program = Program()
     keys = coupled.of(vendor)
     mine = {
         key: program.columns(np.zeros(orders[key].shape), 0.0, orders[key] / coupled.scale) for key in keys
     }
     _add_vendor(program, coupled, vendor, mine)
-    return _finish(program, coupled, mine)[0], False
+    return _finish(program, coupled, mine)[0]
 
 
 def _start(
@@ -123,7 +164,9 @@ def _start(
     return program, plans
 
 
-def _add_vendor(program: Program, coupled: Coupled, vendor: str, plans: Mapping[Key, Ints]) -> None:
+def _add_vendor(
+    program: Program, coupled: Coupled, vendor: str, plans: Mapping[Key, Ints], weight: float = 1.0
+) -> None:
     shared = coupled.shared[vendor]
     common = program.rows("at_most", np.where(np.isnan(shared), 0.0, shared) / coupled.scale)
     for key in coupled.of(vendor):
@@ -134,7 +177,7 @@ def _add_vendor(program: Program, coupled: Coupled, vendor: str, plans: Mapping[
         weeks = weeks_cost(offer.own.shape[1], offer.holding, np.inf)
         cost = offer.unit_cost[:, None, :, None] + weeks[None, :, None, :]
         source, week, node, due = np.nonzero(np.isfinite(cost))
-        shipped = program.columns(cost[source, week, node, due] - offer.margin)
+        shipped = program.columns(weight * (cost[source, week, node, due] - offer.margin))
         mine = np.isfinite(offer.own[source, week])
         program.put("at_most", made[source, week][mine], shipped[mine])
         program.put("at_most", common[source, week][~mine], shipped[~mine])

@@ -77,6 +77,11 @@ def supplier_status_quo(problem: Problem, order: Floats) -> tuple[float, Floats]
     whole = supplier_utility(problem, order)
     if np.isfinite(whole):
         return whole, order
+    return best_part(problem, order)
+
+
+def best_part(problem: Problem, order: Floats) -> tuple[float, Floats]:
+    """The supplier's largest utility with any part of every line of an order, and that part."""
     program, columns = _start(problem, 0.0, np.asarray(order) / _scale(problem))
     add_supplier(program, problem, columns)
     utility, confirmed = _finish(program, problem, columns)

@@ -29,7 +29,7 @@ CONTRACTS = [
     *("rounds", "solver"),
 ]
 PLANS = ["contract_id", "vendor_id", "product_id", "inbound_id", "week", "jit_units", "plan_units"]
-FLOWS = ["party", "product_id", "from_id", "to_id", "week_from", "week_to", "units"]
+FLOWS = ["party", "vendor_id", "product_id", "from_id", "to_id", "week_from", "week_to", "units"]
 
 INFO: dict[str, Any] = {"version": "1.2.3", "settings": Settings(), "fleet_fingerprint": "f" * 64}
 
@@ -60,6 +60,7 @@ def make_run(*, flows: bool = False) -> Run:
     }
     columns = {
         "party": ["retailer"],
+        "vendor_id": [None],
         "product_id": ["1"],
         "from_id": ["n1"],
         "to_id": ["north"],

@@ -1,0 +1,113 @@
+"""Solved bundles beside the exact problems they were made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from jaxcpp.fleet.bundle_layout import with_bundles
+from jaxcpp.fleet.bundle_solve import BundleSolved, solve_bundles
+from jaxcpp.fleet.bundles import bundles
+from jaxcpp.fleet.data import Fleet
+from jaxcpp.fleet.results import Run
+from jaxcpp.fleet.settings import Settings
+from tests.coupled import prefixed, tables_of
+from tests.fleets import INBOUND, read
+from tests.oracles.coupled import Coupled, Key, all_retailer_utility, vendor_utility
+from tests.oracles.problem import Floats, Problem
+
+LP = 1e-8
+"""What an answer of the LP solver may be off by, as a fraction of the money at stake."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One bundle: its numbers, and the problem behind them."""
+
+    coupled: Coupled
+    solved: BundleSolved
+    at: int  # lane
+    rows: dict[str, dict[str, Any]]  # by vendor
+    order: dict[Key, Floats]
+    jit: dict[Key, Floats]
+    plan: dict[Key, Floats]  # offered
+    run: Run
+
+    @property
+    def issued(self) -> dict[Key, Floats]:
+        """The plan carried out."""
+        return self.plan if all(row["status"] == "accepted" for row in self.rows.values()) else self.jit
+
+    @property
+    def stake(self) -> float:
+        """What an oracle's utility may be off by [currency]."""
+        units = self.coupled.scale + sum(float(np.nansum(units)) for units in self.coupled.shared.values())
+        return LP * units * 40.0
+
+    def others(self, vendor: str, plan: dict[Key, Floats]) -> float:
+        """Exact utility of everybody else with a plan."""
+        rest = (name for name in self.coupled.vendors if name != vendor)
+        return all_retailer_utility(self.coupled, plan) + sum(
+            vendor_utility(self.coupled, v, plan) for v in rest
+        )
+
+
+def plans(coupled: Coupled, fleet: Fleet, solved: BundleSolved, at: int, units: Floats) -> dict[Key, Floats]:
+    piece = solved.bucket.pieces[at]
+    found = {
+        key: np.zeros((p.inbound, p.weeks)) for key in coupled.offers for p in [coupled.products[key[1]]]
+    }
+    nodes = [INBOUND.index(str(fleet.inbound_ids[node])) for node in piece.nodes]
+    for p, offers in enumerate(piece.slots):
+        for slot, offer in enumerate(offers):
+            key = (
+                str(fleet.vendor_ids[fleet.offers.vendor[offer]]),
+                str(fleet.product_ids[fleet.offers.product[offer]]),
+            )
+            found[key][nodes] = units[p, slot, : len(nodes)]
+    return found
+
+
+def judge(whole: Coupled, fleet: Fleet, run: Run, solved: list[BundleSolved]) -> Iterator[Judged]:
+    rows = {
+        (str(vendor), name): {column: values[at] for column, values in run.contracts.items()}
+        for at, vendor in enumerate(run.contracts["vendor_id"])
+        for name in run.contracts["product_ids"][at]
+    }
+    for part in solved:
+        for at, piece in enumerate(part.bucket.pieces):
+            names = {str(fleet.product_ids[product]) for product in piece.bundle.products}
+            offers = {key: offer for key, offer in whole.offers.items() if key[1] in names}
+            coupled = Coupled({name: whole.products[name] for name in names}, offers, whole.shared)
+            volume = float(part.agreed.known.terms.volume[at])
+            offered = np.asarray(part.found.outcome.plan[at]).reshape(part.plan[at].shape) * volume
+            offered = part.jit[at] if part.settlement.stays[at] else offered
+            order, jit, plan = (
+                plans(coupled, fleet, part, at, u) for u in (part.order[at], part.jit[at], offered)
+            )
+            yield Judged(coupled, part, at, {key[0]: rows[key] for key in offers}, order, jit, plan, run)
+
+
+def solve(parts: dict[str, Coupled], folder, settings: Settings) -> list[Judged]:
+    fleet = read(tables_of(parts).tables(), folder)
+    solved = solve_bundles(fleet, bundles(fleet), settings, lambda *_: None)
+    named = [prefixed(coupled, prefix) for prefix, coupled in parts.items()]
+    whole = Coupled(
+        {name: problem for one in named for name, problem in one.products.items()},
+        {key: offer for one in named for key, offer in one.offers.items()},
+        {vendor: units for one in named for vendor, units in one.shared.items()},
+    )
+    return list(judge(whole, fleet, with_bundles(None, fleet, solved), solved))
+
+
+def reached_by_all(coupled: Coupled, name: str) -> Problem:
+    """A product with the lanes of all its vendors."""
+    lanes = [offer.unit_cost for key, offer in coupled.offers.items() if key[1] == name]
+    return replace(coupled.products[name], supplier_unit_cost=np.concatenate(lanes))
+
+
+def complain(found: list[str]) -> None:
+    assert not found, f"{len(found)} bundles: " + "; ".join(found[:6])
