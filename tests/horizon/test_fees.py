@@ -194,15 +194,23 @@ def test_every_week_is_the_best_choice_on_its_schedule(found, problems):
     assert cost >= 1
 
 
-def records(fleet: Any, group: Any, problems: dict[str, Problem], seed: int) -> Floats:
+def products_of(roll: Roll, group: Any) -> list[tuple[int, str]]:
+    """The lanes that hold random contracts, with their products."""
+    names = roll.fleet.product_ids[roll.found.product[group.contract]].tolist()
+    return [(lane, name) for lane, name in enumerate(names) if name != "rum"]
+
+
+def ahead(problem: Problem) -> Problem:
+    """What the first week's window shows of a problem."""
+    return replace(problem, demand=problem.demand[:, :WINDOW], capacity=problem.capacity[:, :WINDOW])
+
+
+def records(roll: Roll, group: Any, problems: dict[str, Problem], seed: int) -> Floats:
     """Plans on record that neither party would make now, in the group's own axes."""
     rng = np.random.default_rng(seed)
     record = np.zeros((len(group.contract), group.nodes.shape[1], WINDOW))
-    for lane, name in enumerate(fleet.product_ids[group.contract].tolist()):
-        if name == "rum":
-            continue
-        p = problems[name]
-        now = replace(p, demand=p.demand[:, :WINDOW], capacity=p.capacity[:, :WINDOW])
+    for lane, name in products_of(roll, group):
+        now = ahead(problems[name])
         _, plan = oracles.joint_optimum(now)
         _, order = oracles.best_jit(now)
         assert plan is not None
@@ -210,7 +218,7 @@ def records(fleet: Any, group: Any, problems: dict[str, Problem], seed: int) -> 
         part = rng.random()
         mixed = part * (plan if seed % 2 else plan[rng.permutation(len(plan))]) + (1 - part) * order
         for at, node in enumerate(group.nodes[lane]):
-            record[lane, at] = mixed[INBOUND.index(fleet.inbound_ids[node])]
+            record[lane, at] = mixed[INBOUND.index(roll.fleet.inbound_ids[node])]
     return record.reshape(len(record), -1)
 
 
@@ -221,22 +229,21 @@ def test_a_share_is_levied_on_what_the_vendor_pays_and_on_nothing_it_is_paid(fle
     (run,), (start,) = roll.runs, roll.start()
     signs = {-1: 0, 0: 0, 1: 0}
     for seed in range(4):
-        state = replace(start["plan"], record=records(fleet, run.group, problems, seed))
+        state = replace(start["plan"], record=records(roll, run.group, problems, seed))
         _, contract, _ = run.coordinate(run.plan(state, 0, True, True), 0, lambda *_: None)
-        for lane, name in enumerate(fleet.product_ids[run.group.contract].tolist()):
-            if name == "rum" or not contract.filled[lane]:
+        for lane, name in products_of(roll, run.group):
+            if not contract.filled[lane]:
                 continue
-            p = problems[name]
-            now = replace(p, demand=p.demand[:, :WINDOW], capacity=p.capacity[:, :WINDOW])
-            plan, order = np.zeros((2, p.inbound, WINDOW))
+            now = ahead(problems[name])
+            plan, order = np.zeros((2, now.inbound, WINDOW))
             for at, node in enumerate(run.group.nodes[lane]):
                 i = INBOUND.index(fleet.inbound_ids[node])
                 plan[i], order[i] = (
                     np.asarray(units)[lane].reshape(-1, WINDOW)[at] for units in (contract.plan, contract.jit)
                 )
-            stand = oracles.retailer_utility(now, order)
+            stand = now.margin * now.demand.sum() - continuation_cost(now, order, WINDOW)
             schedule = Schedule(now, order, stand, fee_of(name), WINDOW)
-            stake = 1e-5 * max(p.margin * p.demand.sum(), 1.0)
+            stake = 1e-5 * max(now.margin * now.demand.sum(), 1.0)
             gap, kept = contract.certificate.efficiency_gap[lane], np.array_equal(plan, order)
             offered = oracles.supplier_utility(now, order) if kept else schedule.worth(plan)
             assert contract.code[lane] != NOT_CONVERGED, (seed, name)
