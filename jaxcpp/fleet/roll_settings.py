@@ -59,7 +59,7 @@ def check_weeks(settings: RollSettings, weeks: int) -> None:
         )
     if settings.churn > 0.0 and not all(rule.only_additive for rule in settings.solve.fees):
         raise RollError(
-            "a price on changes goes with additive fees only: leave out --churn, or give --fee additive=AMOUNT"
+            "a price on changes goes with additive fees only; leave out --churn or give --fee additive=AMOUNT"
         )
     if settings.commit not in (1, settings.window):
         raise RollError(

@@ -50,13 +50,12 @@ class Known(NamedTuple):
 
     def transfer(self, found: Outcome) -> Floats:
         """What plans cost the retailer over the order that stands, in scaled units."""
-        transfer: Floats = found.retailer.cost - self.order.cost.upper
-        return transfer
+        return np.asarray(found.retailer.cost) - np.asarray(self.order.cost.upper)
 
-    def most(self, fees: Charges, found: Outcome) -> Floats:
-        """What plans cost the vendor if it pays no share, but for what is fixed; in scaled units."""
-        cost: Floats = self.transfer(found) + found.supplier.cost
-        return cost + deviation(fees, found.plan, self.order.plan) / self.terms.money
+    def without_share(self, fees: Charges, found: Outcome) -> Floats:
+        """What plans cost the vendor, but for a share of the transfer and what is fixed; in scaled units."""
+        away = deviation(fees, np.asarray(found.plan), np.asarray(self.order.plan))
+        return self.transfer(found) + np.asarray(found.supplier.cost) + away / np.asarray(self.terms.money)
 
 
 def in_week(fees: Charges, inbound: int, window: int, week: int, commit: int) -> Charges:
@@ -141,44 +140,48 @@ def _in_part(
     left = np.flatnonzero(known.transfer(answer) > NEGLIGIBLE * answer.spend)
     if not len(left):
         return answer, part
-    mixed, part[left] = _between(rows(known, left), rows(fees, left), rows(answer, left), sizes, close, settings)
+    some, its, pays = rows((known, fees, answer), left)
+    mixed, part[left] = _between(some, its, pays, sizes, close, settings.tolerance)
     return _put(answer, mixed, left), part
 
 
 def _between(
-    known: Known, fees: Charges, pays: Outcome, sizes: tuple[int, int], close: Settings, settings: Settings
+    known: Known, fees: Charges, pays: Outcome, sizes: tuple[int, int], close: Settings, tolerance: float
 ) -> tuple[Outcome, Floats]:
-    """The best mixes where the vendor pays under nothing of the rate, and is paid under all of it."""
-    count = len(pays.gap)
-    rate, everyone = np.asarray(fees.rate), np.arange(count)
-    paid = _some(known, fees, everyone, sizes, close)
-    answer, part, left = pays, np.zeros(count), everyone
+    """The best plans where the vendor pays under nothing of the rate, and is paid under all of it."""
+    left = np.arange(len(pays.gap))
+    answer, part = pays, np.zeros(len(left))
+    paid = _some(known, fees, left, sizes, close)
     for _ in range(TRIES):
-        now = (known.most(fees, paid) - known.most(fees, pays)) / (known.transfer(pays) - known.transfer(paid))
+        rate, apart = np.asarray(fees.rate), known.transfer(pays) - known.transfer(paid)
+        apart = np.maximum(apart, NEGLIGIBLE * np.maximum(pays.spend, 1e-6))
+        now = (known.without_share(fees, paid) - known.without_share(fees, pays)) / apart
         now = np.clip(now, NEGLIGIBLE * rate, rate)
         seen = _some(known, replace(fees, rate=now), np.arange(len(left)), sizes, close)
         transfer = known.transfer(seen)
         pays, paid = _either(transfer > 0.0, seen, pays), _either(transfer > 0.0, paid, seen)
         mixed = _mix(known, pays, paid, seen)
-        proven = known.most(fees, seen) + now * transfer - seen.gap  # no plan costs the vendor less
-        gap = np.maximum(known.most(fees, mixed) - proven, 0.0)
+        # No plan costs the vendor less than this, whatever part of the rate it is charged.
+        proven = known.without_share(fees, seen) + now * transfer - np.asarray(seen.gap)
+        gap = known.without_share(fees, mixed) + now * known.transfer(mixed) - proven
+        gap = np.maximum(gap, 0.0)
         mixed = eqx.tree_at(
             lambda o: (o.bound, o.retailer_floor, o.supplier_floor),
             mixed,
             (mixed.cost - gap, mixed.retailer.cost - gap / (1.0 + now), mixed.supplier.cost - gap),
         )
         answer, part[left] = _put(answer, mixed, left), now
-        enough = settings.tolerance * ((1.0 + now) * mixed.retailer.spend + mixed.supplier.spend).clip(1e-6)
-        open_ = np.flatnonzero(gap > enough)
-        if not len(open_):
+        weighed = (1.0 + now) * np.asarray(mixed.retailer.spend) + np.asarray(mixed.supplier.spend)
+        wide = np.flatnonzero(gap > tolerance * np.maximum(weighed, 1e-6))
+        if not len(wide):
             break
-        left, rate = left[open_], rate[open_]
-        known, fees, pays, paid = rows((known, fees, pays, paid), open_)
+        left = left[wide]
+        known, fees, pays, paid = rows((known, fees, pays, paid), wide)
     return answer, part
 
 
 def _mix(known: Known, pays: Outcome, paid: Outcome, seen: Outcome) -> Outcome:
-    """Of two plans as much as makes the transfer nothing; what both cost is at most the mix of their costs."""
+    """As much of two plans as makes the transfer nothing: it costs no more than both in proportion."""
     over, under = known.transfer(pays), known.transfer(paid)
     share = np.clip(-under / np.where(over > under, over - under, 1.0), 0.0, 1.0)
 
@@ -192,9 +195,7 @@ def _mix(known: Known, pays: Outcome, paid: Outcome, seen: Outcome) -> Outcome:
 
 def _either(first: Any, a: Outcome, b: Outcome) -> Outcome:
     """Lane by lane one outcome or another."""
-    chosen: Outcome = jax.tree.map(
-        lambda x, y: np.where(first.reshape(-1, *(1,) * (x.ndim - 1)), x, y), a, b
-    )
+    chosen: Outcome = jax.tree.map(lambda x, y: np.where(first.reshape(-1, *(1,) * (x.ndim - 1)), x, y), a, b)
     return chosen
 
 

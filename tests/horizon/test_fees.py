@@ -81,9 +81,7 @@ def found(fleet, request):
 
 
 def of_rum(found: Any, name: str) -> Floats:
-    (row,) = (
-        n for n, ids in enumerate(found.weeks[0]["contracts"]["product_ids"]) if list(ids) == ["rum"]
-    )
+    (row,) = (n for n, ids in enumerate(found.weeks[0]["contracts"]["product_ids"]) if list(ids) == ["rum"])
     return found.each(name)[:, row]
 
 
