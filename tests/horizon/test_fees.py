@@ -16,6 +16,7 @@ from jaxcpp.fleet.roll import Roll
 from jaxcpp.fleet.roll_settings import RollError, RollSettings
 from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
+from jaxcpp.fleet.week_fees import in_week
 from jaxcpp.mechanism.status import NOT_CONVERGED
 from tests import oracles
 from tests.fleets import INBOUND, from_problems, read
@@ -254,6 +255,25 @@ def test_a_share_is_levied_on_what_the_vendor_pays_and_on_nothing_it_is_paid(fle
             if schedule.rate:
                 signs[int(np.sign(np.round(transfer / stake / 4)))] += 1
     assert min(signs.values()) >= 2, signs
+
+
+@pytest.mark.parametrize(
+    ("commit", "week", "expected"),
+    [(1, 1, (20.0, 0.0, 0.0)), (3, 1, (20.0, 30.0, 40.0)), (3, 3, (40.0, 0.0, 0.0)), (1, 4, (0.0, 0.0, 0.0))],
+)
+def test_charges_by_week_are_those_of_the_demand_tables_weeks_that_bind(fleet, commit, week, expected):
+    rule = FeeRule(over={"quay": (10.0, 20.0, 30.0, 40.0), "*": 1.0}, under=2.0)
+    roll = Roll(fleet, RollSettings(weeks=1, window=WINDOW, solve=Settings(fees=(rule,))))
+    (run,) = roll.runs
+    fees = in_week(run.fees, run.group.shape.inbound, WINDOW, week, commit)
+    assert fees.over is not None
+    assert fees.under is not None
+    over, under = (table.reshape(len(table), -1, WINDOW) for table in (fees.over, fees.under))
+    for charges, node in zip(over[0], run.group.nodes[0], strict=True):
+        others = np.where(np.asarray(expected) > 0.0, 1.0, 0.0)
+        wanted = expected if roll.fleet.inbound_ids[node] == "quay" else others
+        np.testing.assert_array_equal(charges, wanted)
+    np.testing.assert_array_equal(under[0, 0], np.where(np.asarray(expected) > 0.0, 2.0, 0.0))
 
 
 def test_no_value_of_a_fee_compiles_a_program(fleet, found):
