@@ -203,9 +203,9 @@ class Weeks:
 
     def transfer(self, planned: Planned, contract: Any, week: int, recorded: bool) -> Transfer:
         """What this week's payment is, by how many weeks bind."""
-        return self._of_all(planned, contract, recorded) if self.settings.commit > 1 else (
-            self._of_one(planned, contract, week)
-        )  # fmt: skip
+        if self.settings.commit > 1:
+            return self._of_all(planned, contract, recorded)
+        return self._of_one(planned, contract, week)
 
     def _of_all(self, planned: Planned, contract: Any, recorded: bool) -> Transfer:
         """For the whole window, against the order that stands (eq. 10)."""
