@@ -20,7 +20,7 @@ from jaxcpp.fleet.week_fees import in_week
 from jaxcpp.mechanism.status import NOT_CONVERGED
 from tests import oracles
 from tests.fleets import INBOUND, from_problems, read
-from tests.horizon.rolls import hand_problem, random_problems, rolled
+from tests.horizon.rolls import TIGHT, hand_problem, random_problems, rolled
 from tests.horizon.test_week_by_week import WEEKS, WINDOW, opening, plan_of
 from tests.oracles import Problem
 from tests.oracles.problem import Floats
@@ -49,7 +49,7 @@ def fee_of(name: str) -> FeeRule:
 def solve(*rules: FeeRule) -> Settings:
     """Deviations are always charged somewhere, so that every roll runs the same programs."""
     own = tuple(replace(fee_of(name), product=name) for name in map(product, range(CONTRACTS)))
-    return Settings(fees=(*own, *(replace(rule, product="rum") for rule in rules)), tolerance=1e-7, batch=16)
+    return replace(TIGHT, fees=(*own, *(replace(rule, product="rum") for rule in rules)))
 
 
 def padded_hand() -> Problem:
