@@ -173,7 +173,8 @@ def charge(agreed: Agreed, settings: Settings, fees: Charges) -> Solved:
     count = len(bucket.contract)
     size = lanes_per_batch(bucket.shape, count, settings)
     small = lanes_per_small_batch(bucket.shape, count)
-    choice = _choice(agreed.lanes, prepared, outcome, fees, (size, small), settings)
+    known = agreed.lanes, prepared.terms, prepared.order.plan, outcome
+    choice = best_on_schedule(known, fees, (size, small), settings) if fees.distorts else None
     judged = prepared.own, prepared.terms, agreed.quo, outcome, choice, fees
     contract = in_batches(small, "conclude", judged, (np.asarray(settings.tolerance),))
     confirmed = agreed.quo.supplier
@@ -255,23 +256,21 @@ def consensus(lanes: Lanes, prepared: Prepared, size: int, settings: Settings, o
     return turns(of, state, left, size, "turn", "newton", settings, _nobody, outcome)
 
 
-def _choice(
-    lanes: Lanes,
-    prepared: Prepared,
-    efficient: Outcome,
-    fees: Charges,
-    sizes: tuple[int, int],
-    settings: Settings,
-) -> Outcome | None:
-    """What suppliers like best on their schedules; the efficient plan where no fee moves it."""
-    if not fees.distorts:
-        return None
+def best_on_schedule(
+    known: tuple[Lanes, Any, Any, Outcome], fees: Charges, sizes: tuple[int, int], settings: Settings
+) -> Outcome:
+    """What suppliers like best on their schedules; the efficient plan where no fee moves it.
+
+    `known` are the lanes, their terms, the orders that deviations are counted from (scaled units) and the
+    efficient plans; `sizes` how many lanes go together, with demand looked at and without. On the host.
+    """
+    (lanes, terms, order, efficient), (size, small) = known, sizes
     moved = fees.distorted
-    (size, small), choice = sizes, jax.tree.map(np.array, store.fetch(efficient))
+    choice: Outcome = jax.tree.map(np.array, store.fetch(efficient))
     if not len(moved):
         return choice
     method, tolerance = steps(fees.over is not None, settings.method), np.asarray(settings.tolerance)
-    terms, order = rows(store.fetch((prepared.terms, prepared.order.plan)), moved)
+    terms, order = rows(store.fetch((terms, order)), moved)
     of = store.take(lanes, moved), rows(fees, moved), order
     state = in_batches(size, "pose", of, (), (method,))
     everyone = np.arange(len(moved))
@@ -291,7 +290,8 @@ def _choice(
 
         found = issue_whole(found, terms.volume, private)
     back = in_batches(small, "read", (of[1], found, order, terms), ())
-    return store.put(choice, store.fetch(back), moved, store.count(choice))
+    best: Outcome = store.put(choice, store.fetch(back), moved, store.count(choice))
+    return best
 
 
 def turns(

@@ -33,6 +33,11 @@ class Charges:
         return self.rate is not None or self.over is not None
 
     @property
+    def share(self) -> Floats:
+        """What is charged of a transfer in all."""
+        return self.after if self.rate is None else self.after + self.rate
+
+    @property
     def distorted(self) -> Index:
         """Lanes whose best plan on the schedule may be another than the efficient one."""
         moved = np.zeros(len(self.alpha), bool)

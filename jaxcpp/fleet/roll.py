@@ -121,7 +121,7 @@ def one_week(
     settings, group = run.settings, run.group
     recorded = settings.commit > 1 and not first
     start = opened.get("plan") or run.plan(states["plan"], week, recorded, settings.commit > 1)
-    planned, contract, price = run.coordinate(start, report)
+    planned, contract, price = run.coordinate(start, week, report)
     transfer = run.transfer(planned, contract, week, recorded)
     alone = opened.get("jit") or run.plan(states["jit"], week, False)
     left, accounts = {}, {}

@@ -30,16 +30,18 @@ def week_columns(roll: Roll, week: int, done: list[WeekDone]) -> dict[str, Colum
 
 def _flat(one: WeekDone) -> dict[str, Any]:
     """One number a contract, by column."""
-    contract, transfer = one.contract, one.transfer
+    contract, transfer, prepared = one.contract, one.transfer, one.planned.opened.prepared
     columns: dict[str, Any] = {
         "contract": one.group.contract, "code": contract.code, "gain": contract.gain,
-        "window_cbt": contract.cbt, "cbt": transfer.cbt, "fee": contract.fee, "price": transfer.price,
-        "paid": transfer.paid, "settled": transfer.settled,
+        "window_cbt": contract.cbt, "window_fee": contract.fee, "cbt": transfer.cbt, "fee": transfer.fee,
+        "price": transfer.price, "paid": transfer.paid, "settled": transfer.settled,
+        "efficiency_lost": contract.efficiency_lost, "lost_error": contract.certificate.lost_error,
         "efficiency_gap": contract.certificate.efficiency_gap, "price_error": transfer.error,
         "chain_cost": contract.retailer.cost_plan + contract.supplier.cost_plan, "churn": one.churn,
         "cancelled": transfer.cancelled, "owed": transfer.owed, "compensation": transfer.compensation,
         "rounds": contract.rounds.astype(np.int32),
-        "filled": contract.filled, "jit_total": contract.jit.sum(axis=1), "ordered": contract.ordered,
+        "filled": contract.filled, "jit_total": contract.jit.sum(axis=1),
+        "ordered": (prepared.order.plan * prepared.terms.volume[:, None]).sum(axis=1),
     }  # fmt: skip
     for arm in ARMS:
         account = one.accounts[arm]
@@ -277,7 +279,7 @@ def summary_row(week: int, contracts: Columns, plans: Columns, before: Columns |
         "planned": float(np.sum(plans["plan_units"])),
     }  # fmt: skip
     names = [name for name in contracts if name.endswith(("_plan", "_jit"))]
-    for name in ("cbt", "fee", "paid", "settled", "churn", "cancelled", *names):
+    for name in ("cbt", "fee", "paid", "settled", "efficiency_lost", "churn", "cancelled", *names):
         row[name] = total(name)
     moved = row["paid"] + row["settled"]
     row["supplier_surplus"] = row["supplier_profit_plan"] - row["supplier_profit_jit"] - moved

@@ -57,8 +57,10 @@ def check_weeks(settings: RollSettings, weeks: int) -> None:
             "a trailing forecast needs weeks before the first order; say --start 1 or later, so that the "
             "weeks before it are known"
         )
-    if not all(rule.only_additive for rule in settings.solve.fees):
-        raise RollError("a roll takes additive fees only; give --fee additive=AMOUNT")
+    if settings.churn > 0.0 and not all(rule.only_additive for rule in settings.solve.fees):
+        raise RollError(
+            "a price on changes goes with additive fees only; leave out --churn or give --fee additive=AMOUNT"
+        )
     if settings.commit not in (1, settings.window):
         raise RollError(
             f"--commit {settings.commit}: 1 week binds, or all {settings.window} weeks of the window"

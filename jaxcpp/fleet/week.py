@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from jaxcpp.fleet import store
+from jaxcpp.fleet import store, week_fees
 from jaxcpp.fleet import week_steps as _registered  # noqa: F401  (its steps join those of `programs`)
 from jaxcpp.fleet.batch import (
     OnLanes,
@@ -87,6 +87,7 @@ class Transfer:
     """What the vendor pays for this week's order (eq. 8; with all weeks binding eq. 10) [currency]."""
 
     cbt: Floats
+    fee: Floats
     price: Floats
     paid: Floats
     error: Floats  # certified bound on the price
@@ -166,14 +167,14 @@ class Weeks:
         if recorded:
             # The week that was added is a wish, not a commitment: the baseline is what the vendor confirms.
             cost = jax.tree.map(lambda a, b: np.where(quo.filled, a, b), quo.order.cost, quo.retailer)
-            quo = eqx.tree_at(lambda q: q.order.cost, quo, cost)
+            quo = eqx.tree_at(lambda q: (q.order.cost, q.order.plan), quo, (cost, quo.plan))
         issued = quo.plan * terms.volume[:, None]
         return Planned(ahead, state, expected, opened, quo, issued, price)
 
-    def coordinate(self, planned: Planned, on_lanes: OnLanes) -> tuple[Planned, Any, Floats]:
-        """The consensus plan priced as a whole, and the planned week with what is then issued.
+    def coordinate(self, planned: Planned, week: int, on_lanes: OnLanes) -> tuple[Planned, Any, Floats]:
+        """The plan that the vendor likes best, priced as a whole, and the planned week with what is issued.
 
-        Also the prices that the search ended at [currency / unit].
+        Also the prices that the search of the plan best for both ended at [currency / unit].
         """
         prepared, lanes = planned.opened.prepared, planned.window.lanes
         if self.priced:
@@ -185,47 +186,75 @@ class Weeks:
             )  # fmt: skip
         else:
             outcome = consensus(lanes, prepared, self.size, self.settings.solve, on_lanes)
-        args = (prepared.own, prepared.terms, planned.quo, outcome, None, self.fees)
-        contract = in_batches(self.small, "conclude", args, (self.tolerance,))
-        contract, outcome = store.fetch((contract, outcome))
+        outcome = store.fetch(outcome)
+        known = week_fees.Known(lanes, prepared.terms, planned.quo.order, outcome)
+        choice, fees = week_fees.choice(
+            known, self.charged(week), (self.size, self.small), self.settings.solve
+        )
+        args = (prepared.own, prepared.terms, planned.quo, outcome, choice, fees)
+        contract = store.fetch(in_batches(self.small, "conclude", args, (self.tolerance,)))
         price = outcome.price * prepared.terms.money[:, None]
         return replace(planned, issued=contract.issued), contract, price
 
+    def charged(self, week: int) -> Charges:
+        """The fees on a plan made in `week`."""
+        shape = self.group.shape
+        return week_fees.in_week(self.fees, shape.inbound, shape.weeks, week, self.settings.commit)
+
     def transfer(self, planned: Planned, contract: Any, week: int, recorded: bool) -> Transfer:
         """What this week's payment is, by how many weeks bind."""
-        terms, quo = planned.opened.prepared.terms, planned.quo
-        unit = terms.money * terms.volume
         if self.settings.commit > 1:
-            asked = planned.opened.prepared.order
-            missing = (asked.plan - quo.plan).reshape(len(unit), -1, self.group.shape.weeks)
-            # In proportion to the units of the record among those that are not confirmed.
-            share = missing[:, :, :-1].sum(axis=(1, 2)) / np.maximum(missing.sum(axis=(1, 2)), DUST)
-            harm = (quo.retailer.upper - asked.cost.upper) * unit * np.clip(share, 0.0, 1.0)
-            owed = np.where(~quo.filled & recorded, harm, 0.0)
-            cancelled = planned.opened.cancelled.sum(axis=1)
-            cancelled = np.where(cancelled > DUST * terms.volume, cancelled, 0.0)
-            error = contract.certificate.price_error
-            return Transfer(
-                contract.cbt, contract.price, contract.paid, error,
-                np.maximum(owed, 0.0), cancelled, cancelled * self.group.supplier[:, 0],
-            )  # fmt: skip
-        stays = contract.code == NO_GAIN
-        given = self.go_on(planned.window.lanes, contract.plan, 1)
+            return self._of_all(planned, contract, recorded)
+        return self._of_one(planned, contract, week)
+
+    def _of_all(self, planned: Planned, contract: Any, recorded: bool) -> Transfer:
+        """For the whole window, against the order that stands (eq. 10)."""
+        terms, quo = planned.opened.prepared.terms, planned.quo
+        asked, unit = planned.opened.prepared.order, terms.money * terms.volume
+        missing = (asked.plan - quo.plan).reshape(len(unit), -1, self.group.shape.weeks)
+        # In proportion to the units of the record among those that are not confirmed.
+        share = missing[:, :, :-1].sum(axis=(1, 2)) / np.maximum(missing.sum(axis=(1, 2)), DUST)
+        harm = (quo.retailer.upper - asked.cost.upper) * unit * np.clip(share, 0.0, 1.0)
+        owed = np.where(~quo.filled & recorded, harm, 0.0)
+        cancelled = planned.opened.cancelled.sum(axis=1)
+        cancelled = np.where(cancelled > DUST * terms.volume, cancelled, 0.0)
+        return Transfer(
+            contract.cbt, contract.fee, contract.price, contract.paid, contract.certificate.price_error,
+            np.maximum(owed, 0.0), cancelled, cancelled * self.group.supplier[:, 0],
+        )  # fmt: skip
+
+    def _of_one(self, planned: Planned, contract: Any, week: int) -> Transfer:
+        """For this week's order, against the one just in time (eq. 8)."""
+        terms, quo, lanes = planned.opened.prepared.terms, planned.quo, planned.window.lanes
+        unit = terms.money * terms.volume
+        # What stands stays: by what it is worth to both, or on a schedule to the vendor.
+        stays = (contract.code == NO_GAIN) | np.all(contract.plan == contract.jit, axis=1)
+        given = self.go_on(lanes, contract.plan, 1)
         moved = planned.price * self.churn(planned.state, contract.plan, week)
+        best, short = self.settings.policy == "best", np.flatnonzero(~quo.filled)
         base_upper, base_lower = quo.order.cost.upper * unit, quo.order.cost.lower * unit
+        ordered = base_upper.copy()
         # Only a full order just in time is known to be the retailer's best: any other is looked at.
-        looked = np.flatnonzero(~quo.filled) if self.settings.policy == "best" else np.arange(len(unit))
+        looked = short if best else np.arange(len(unit))
         if len(looked):
-            base = self.go_on(planned.window.lanes, contract.jit, 1, looked)
+            base = self.go_on(lanes, contract.jit, 1, looked)
             jit_moved = planned.price * self.churn(planned.state, contract.jit, week)[looked]
             base_upper[looked] = base.upper[looked] + jit_moved
             base_lower[looked] = base.lower[looked] + jit_moved
-        cbt = np.where(stays, 0.0, given.upper + moved - base_upper)
-        error = np.where(stays, 0.0, np.maximum(given.upper - given.lower, base_upper - base_lower))
-        price = cbt + contract.fee
+        fees, cost = self.charged(week), given.upper + moved
+        if not best:
+            ordered = base_upper.copy()
+            if fees.share.any() and len(short):  # is levied on what it costs over all that was ordered
+                ordered[short] = self.go_on(lanes, contract.order, 1, short).upper[short]
+        cbt = np.where(stays, 0.0, cost - base_upper)
+        fee = week_fees.levied(fees, cost - ordered, contract.plan, contract.order)
+        fee = np.where(stays, 0.0, fee)
+        error = np.maximum(given.upper - given.lower, base_upper - base_lower) * (1.0 + fees.share)
         nothing = np.zeros_like(cbt)
-        paid = np.where(contract.accepted, price, 0.0)
-        return Transfer(cbt, price, paid, error, nothing, nothing, nothing)
+        return Transfer(
+            cbt, fee, cbt + fee, np.where(contract.accepted, cbt + fee, 0.0), np.where(stays, 0.0, error),
+            nothing, nothing, nothing,
+        )  # fmt: skip
 
     def go_on(self, lanes: Lanes, plan: Floats, binding: int, chosen: Any = None) -> Any:
         """The retailer's best continuations, on the host."""

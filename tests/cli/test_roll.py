@@ -79,10 +79,10 @@ POINTS = (
 )
 
 
-@pytest.mark.parametrize("commit", ["1", "6"])
-def test_a_roll_that_was_cut_off_anywhere_goes_on_to_the_same_bytes(run, fleet, tmp_path, commit):
+@pytest.mark.parametrize("asked", [("--commit", "1"), ("--commit", "6", "--fee", "multiplicative=0.5")])
+def test_a_roll_that_was_cut_off_anywhere_goes_on_to_the_same_bytes(run, fleet, tmp_path, asked):
     whole = tmp_path / "whole"
-    words = (*WORDS, "--commit", commit)
+    words = (*WORDS, *asked)
     assert run("roll", fleet, whole, *words).exit_code == 0
     for point in POINTS:
         cut = tmp_path / point.replace(" ", "-")
@@ -114,6 +114,7 @@ def test_only_the_same_roll_is_resumed(run, fleet, tmp_path):
         (("--weeks", "1", "--churn", "-1"), "at least 0"),
         (("--weeks", "1", "--churn", "nan"), "at least 0"),
         (("--weeks", "1", "--commit", "3"), "1 (this week's order) or 6"),
+        (("--weeks", "1", "--churn", "1", "--fee", "multiplicative=0.1"), "additive fees only"),
     ],
 )
 def test_what_cannot_be_rolled_is_refused_before_any_solving(run, fleet, tmp_path, words, told):

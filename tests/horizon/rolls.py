@@ -18,7 +18,8 @@ from tests.fleets import from_problems, read
 from tests.oracles import Problem
 from tests.strategies import Options, build
 
-TIGHT = Settings(tolerance=1e-7)
+TIGHT = Settings(tolerance=1e-7, batch=16)
+"""As many lanes as any of these fleets has contracts, so that all their rolls run the same programs."""
 
 
 @dataclass(frozen=True)

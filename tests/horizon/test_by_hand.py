@@ -11,7 +11,6 @@ from jaxcpp.fleet.roll import Roll
 from jaxcpp.fleet.roll_layout import week_columns
 from jaxcpp.fleet.roll_settings import RollSettings
 from jaxcpp.fleet.rules import FeeRule
-from jaxcpp.fleet.settings import Settings
 from tests.fleets import from_problems, read
 from tests.horizon.rolls import TIGHT, hand_problem, rolled
 
@@ -59,7 +58,7 @@ def test_all_weeks_bind(fleet):
 
 
 def test_a_fee_is_charged_each_week(fleet):
-    found = rolled(fleet, weeks=2, window=2, solve=Settings(fees=(FeeRule(additive=5.0),), tolerance=1e-7))
+    found = rolled(fleet, weeks=2, window=2, solve=replace(TIGHT, fees=(FeeRule(additive=5.0),)))
     np.testing.assert_allclose(found.each("price")[:, 0], (55.0, 45.0), atol=CENT)
     assert found.summary["cumulative_retailer_gain"][-1] == pytest.approx(10.0, abs=CENT)
 

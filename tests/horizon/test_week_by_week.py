@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jaxcpp.fleet.roll_layout import states_of
 from tests import oracles
 from tests.fleets import INBOUND, REGIONS, SOURCES
 from tests.horizon.rolls import random_fleet, random_problems, rolled
@@ -21,6 +22,14 @@ NEAR = 1e-5
 def found(tmp_path_factory, request):
     fleet = random_fleet(tmp_path_factory.mktemp("weeks") / "fleet", weeks=WEEKS)
     return rolled(fleet, weeks=WEEKS, window=WINDOW, commit=request.param)
+
+
+def test_a_week_begins_at_the_prices_at_which_the_last_one_ended(found):
+    (run,), binds = found.roll.runs, found.roll.settings.commit > 1
+    state = states_of(found.roll, found.weeks[0]["state"])[0]["plan"]
+    assert np.all(np.isfinite(state.price))
+    opened = run.plan(state, 1, binds, binds).opened.prepared
+    np.testing.assert_allclose(opened.state.price * opened.terms.money[:, None], state.price, rtol=1e-12)
 
 
 def opening(found, week, contract, problem):

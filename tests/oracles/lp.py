@@ -47,6 +47,29 @@ def best_choice(
     return _finish(program, problem, plan)
 
 
+def best_paying(
+    problem: Problem, order: Floats, stand: float, rate: float, over: Floats, under: Floats
+) -> tuple[float, Floats | None]:
+    """Largest `u_S(x) - B(x) - rate max(B(x), 0) - over (x - order)+ - under (order - x)+`, and its plan.
+
+    `B(x) = stand - u_A(x)` [currency] may be negative: `stand` is what the retailer has otherwise.
+    """
+    program, plan = _start(problem)
+    add_retailer(program, problem, plan)
+    costs = program.cost_so_far()
+    add_supplier(program, problem, plan)
+    paid = program.columns(np.full(1, rate))
+    share = program.rows("at_most", np.full(1, -stand / _scale(problem)))
+    program.put("at_most", np.repeat(share, costs.size), np.arange(costs.size), costs)
+    program.put("at_most", share, paid, -1.0)
+    apart = program.rows("equal", np.asarray(order) / _scale(problem))
+    program.put("equal", apart, plan)
+    program.put("equal", apart, program.columns(np.broadcast_to(over, plan.shape)), -1.0)
+    program.put("equal", apart, program.columns(np.broadcast_to(under, plan.shape)))
+    utility, best = _finish(program, problem, plan)
+    return utility - stand, best
+
+
 def best_jit(problem: Problem) -> tuple[float, Floats | None]:
     """The retailer's best utility and plan when deliveries to public nodes are free and unlimited."""
     program, plan = _start(problem, upper=np.where(problem.public, np.inf, 0.0)[:, None])

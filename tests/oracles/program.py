@@ -25,7 +25,7 @@ class Program:
         self._columns = 0
         self._rhs: dict[str, list[Floats]] = {"equal": [], "at_most": []}
         self._rows = {"equal": 0, "at_most": 0}
-        self._entries: dict[str, list[tuple[Ints, Ints, float]]] = {"equal": [], "at_most": []}
+        self._entries: dict[str, list[tuple[Ints, Ints, Floats]]] = {"equal": [], "at_most": []}
 
     def columns(self, cost: Floats, lower: float | Floats = 0.0, upper: float | Floats = np.inf) -> Ints:
         """New variables, one an entry of `cost`; returns their numbers in the shape of `cost`."""
@@ -41,9 +41,14 @@ class Program:
         first, self._rows[kind] = self._rows[kind], self._rows[kind] + rhs.size
         return np.arange(first, self._rows[kind]).reshape(rhs.shape)
 
-    def put(self, kind: str, rows: Ints, columns: Ints, value: float = 1.0) -> None:
+    def put(self, kind: str, rows: Ints, columns: Ints, value: float | Floats = 1.0) -> None:
         """Add `value * column` to each of `rows`."""
-        self._entries[kind].append((np.ravel(rows), np.ravel(columns), value))
+        values = np.broadcast_to(np.asarray(value, np.float64), np.shape(columns))
+        self._entries[kind].append((np.ravel(rows), np.ravel(columns), np.ravel(values)))
+
+    def cost_so_far(self) -> Floats:
+        """What each variable costs, those that there are."""
+        return np.concatenate(self._cost)
 
     def solve(self) -> tuple[float, Floats] | None:
         """Least cost and the variables, or None where no point satisfies all rows.
@@ -78,7 +83,7 @@ class Program:
         entries = self._entries[kind]
         rows = np.concatenate([rows for rows, _, _ in entries])
         columns = np.concatenate([columns for _, columns, _ in entries])
-        values = np.concatenate([np.full(rows.size, value) for rows, _, value in entries])
+        values = np.concatenate([value for _, _, value in entries])
         return csr_array((values, (rows, columns)), shape=(self._rows[kind], self._columns))
 
     def _right(self, kind: str) -> Floats | None:
