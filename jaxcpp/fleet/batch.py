@@ -54,6 +54,7 @@ class Solved:
     unmet: Floats  # (lane,) scaled units that had to be served and just in time are not
     price: Floats  # (lane, public node) of the consensus [currency / unit]
     contract: Contract
+    on_schedule: Floats | None = None  # (lane, one or two a node) likewise of the suppliers' choices, if any
 
 
 def lanes_per_batch(shape: Shape, contracts: int, settings: Settings) -> int:
@@ -165,18 +166,23 @@ def agree(bucket: Bucket, settings: Settings, on_lanes: OnLanes, warm: Floats | 
     return Agreed(bucket, lanes, prepared, quo, outcome)
 
 
-def charge(agreed: Agreed, settings: Settings, fees: Charges) -> Solved:
-    """The contracts under some fees: the suppliers' choices, prices and decisions."""
+def charge(agreed: Agreed, settings: Settings, fees: Charges, warm: Floats | None = None) -> Solved:
+    """The contracts under some fees: the suppliers' choices, prices and decisions.
+
+    The search for the choices begins at `warm`, the `on_schedule` of an answer under other fees.
+    """
     bucket, prepared, outcome = agreed.bucket, agreed.prepared, agreed.outcome
     count = len(bucket.contract)
     size = lanes_per_batch(bucket.shape, count, settings)
     small = lanes_per_small_batch(bucket.shape, count)
-    choice = _choice(agreed.lanes, prepared, outcome, fees, (size, small), settings)
+    choice = known = None
+    if fees.distorts:
+        choice, known = _choice(agreed, fees, (size, small), settings, warm)
     judged = prepared.own, prepared.terms, agreed.quo, outcome, choice, fees
     contract = in_batches(small, "conclude", judged, (np.asarray(settings.tolerance),))
     told = prepared.terms.volume, agreed.quo.unmet, outcome.price, prepared.terms.money, contract
     volume, unmet, price, money, contract = store.fetch(told)
-    return Solved(bucket, volume, unmet, price * money[:, None], contract)
+    return Solved(bucket, volume, unmet, price * money[:, None], contract, known)
 
 
 def unknown(bucket: Bucket) -> Floats:
@@ -231,41 +237,39 @@ def consensus(lanes: Lanes, prepared: Prepared, size: int, settings: Settings, o
     everyone = np.arange(store.count(lanes))
     of, state = (lanes,), prepared.state
     if settings.method != "newton" or not kernels.usable(lanes.demand):
-        return turns(of, state, everyone, size, "turn", settings.method, settings, on_lanes)
-    outcome = turns(of, state, everyone, size, "search", "newton", settings, on_lanes)
+        return turns(of, state, everyone, size, "turn", settings.method, settings, on_lanes)[1]
+    _, outcome = turns(of, state, everyone, size, "search", "newton", settings, on_lanes)
     certified, missing = store.fetch((outcome.certified(settings.tolerance), outcome.missing))
     left = np.flatnonzero(~certified & (missing <= FEASIBLE))
-    return turns(of, state, left, size, "turn", "newton", settings, _nobody, outcome)
+    return turns(of, state, left, size, "turn", "newton", settings, _nobody, outcome)[1]
 
 
 def _choice(
-    lanes: Lanes,
-    prepared: Prepared,
-    efficient: Outcome,
-    fees: Charges,
-    sizes: tuple[int, int],
-    settings: Settings,
-) -> Outcome | None:
-    """What suppliers like best on their schedules; the efficient plan where no fee moves it."""
-    if not fees.distorts:
-        return None
-    moved = fees.distorted
-    (size, small), choice = sizes, jax.tree.map(np.array, store.fetch(efficient))
+    agreed: Agreed, fees: Charges, sizes: tuple[int, int], settings: Settings, warm: Floats | None
+) -> tuple[Outcome, Floats]:
+    """What suppliers like best on their schedules, and the prices that say so [currency / unit].
+
+    The efficient plan and its price where no fee moves it.
+    """
+    (size, small), moved, prepared = sizes, fees.distorted, agreed.prepared
+    efficient, terms, order = store.fetch((agreed.outcome, prepared.terms, prepared.order.plan))
+    choice, known = jax.tree.map(np.array, efficient), efficient.price * terms.money[:, None]
+    tolled = fees.over is not None
+    known = np.tile(known, 2 if steps(tolled, settings.method) == "tolled" else 1)
     if not len(moved):
-        return choice
-    method, tolerance = steps(fees.over is not None, settings.method), np.asarray(settings.tolerance)
-    terms, order = rows(store.fetch((prepared.terms, prepared.order.plan)), moved)
-    of = store.take(lanes, moved), rows(fees, moved), order
-    state = in_batches(size, "pose", of, (), (method,))
-    everyone = np.arange(len(moved))
-    if method == "newton" and kernels.usable(lanes.demand):
-        found = turns(of, state, everyone, size, "search_on", method, settings, _nobody)
-        left = np.flatnonzero(~store.fetch(found.certified(settings.tolerance)))
-        found = turns(of, state, left, size, "turn_on", method, settings, _nobody, found)
-    else:
-        found = turns(of, state, everyone, size, "turn_on", method, settings, _nobody)
-    found = store.fetch(found)
+        return choice, known
+    terms, order = rows((terms, order), moved)
+    of = store.take(agreed.lanes, moved), rows(fees, moved), order
+    start = np.full_like(known[moved], np.nan) if warm is None else warm[moved]
+    found, price = _found(of, start, tolled, size, settings)
+    if warm is not None and len(left := np.flatnonzero(~found.certified(settings.tolerance))):
+        # What a known price has led astray begins again as if none were known.
+        unknown = np.full_like(start[left], np.nan)
+        again, afresh = _found(store.take(of, left), unknown, tolled, size, settings)
+        again = eqx.tree_at(lambda o: o.rounds, again, again.rounds + found.rounds[left])
+        found, price[left] = store.put(found, again, left, len(moved)), afresh
     if settings.units == "integer":
+        tolerance = np.asarray(settings.tolerance)
 
         def private(chosen: Index) -> Iterator[Lane]:
             args = store.take((*of, found.plan), chosen)
@@ -273,8 +277,26 @@ def _choice(
             yield from (rows(batch, lane) for lane in range(len(chosen)))
 
         found = issue_whole(found, terms.volume, private)
-    back = in_batches(small, "read", (of[1], found, order, terms), ())
-    return store.put(choice, store.fetch(back), moved, store.count(choice))
+    certified = found.certified(settings.tolerance)[:, None]
+    back, asked = store.fetch(in_batches(small, "read", (of[1], found, order, terms, price), ()))
+    known[moved] = np.where(certified & np.isfinite(asked), asked, known[moved])
+    return store.put(choice, back, moved, store.count(choice)), known
+
+
+def _found(
+    of: tuple[Any, ...], start: Floats, tolled: bool, size: int, settings: Settings
+) -> tuple[Outcome, Floats]:
+    """Suppliers' choices and the prices that their searches ended at, as posed; from `start` where known."""
+    method, everyone = steps(tolled, settings.method), np.arange(len(start))
+    begun = in_batches(size, "pose", (*of, start), (), (method,))
+    native = method == "newton" and kernels.usable(of[0].demand)
+    step = "search_on" if native else "turn_on"
+    states, found = store.mine(store.fetch(turns(of, begun, everyone, size, step, method, settings, _nobody)))
+    if native and len(left := np.flatnonzero(~found.certified(settings.tolerance))):
+        mended = store.take(of, left), store.take(begun, left), np.arange(len(left))
+        later, better = store.fetch(turns(*mended, size, "turn_on", method, settings, _nobody))
+        states, found = store.put((states, found), (later, better), left, len(start))
+    return found, states.price
 
 
 def turns(
@@ -287,11 +309,11 @@ def turns(
     settings: Settings,
     on_lanes: OnLanes,
     outcomes: Any = None,
-) -> Outcome:
+) -> tuple[Any, Outcome]:
     """Turn after turn of a step on the first `size` of the contracts that still need one.
 
     `lanes` are the step's arguments that stay, `begun` the first states of the method called `name`;
-    answers go into `outcomes`.
+    answers go into `outcomes`. Returns the last states and the answers.
     """
     method = METHODS[name]
     limit = np.asarray(method.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds, np.int32)
@@ -310,7 +332,7 @@ def turns(
         waiting = np.concatenate([now[~ended], waiting[size:]])
         if ended.any():
             _tell(on_lanes, *(fact[ended] for fact in known))
-    return outcomes
+    return states, outcomes
 
 
 def _nobody(*_: Any) -> None:

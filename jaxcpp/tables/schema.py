@@ -350,7 +350,7 @@ SWEEP: Final = TableSpec(
         _id("vendor_id"),
         *(
             Column(name, Kind.COUNT, "contracts")
-            for name in ("contracts", "offered", "accepted", "not_certified")
+            for name in ("contracts", "offered", "accepted", "not_certified", "rounds")
         ),
         *_money("price", "paid", "cbt_paid", "fees_paid", "gain", "supplier_surplus", "efficiency_lost"),
     ),
