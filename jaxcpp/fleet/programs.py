@@ -237,7 +237,7 @@ def private_on(
 
 
 def read(fees: Charges, outcome: Outcome, order: Array, terms: Terms, price: Array) -> tuple[Outcome, Array]:
-    """What was found on a price schedule, in both parties' own costs; the search's price [currency / unit]."""
+    """What was found on a price schedule, in both parties' own costs; its price in currency / unit."""
     prices = schedule(fees)
     return chosen.read(prices, outcome, order, terms), price * terms.money * chosen.scale_of(prices)
 

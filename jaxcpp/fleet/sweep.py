@@ -1,8 +1,8 @@
 """A fleet under every fee of a grid: what no fee changes is solved once, and no value compiles a program.
 
 Just-in-time and the plan that is best for both are the same for all of them. What is left for each value is
-the suppliers' choice on its schedule, where there is one, searched from the prices under the value before, and
-the decision.
+the suppliers' choice on its schedule, where there is one, searched from the prices under the value before,
+and the decision.
 """
 
 from __future__ import annotations
