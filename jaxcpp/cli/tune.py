@@ -14,9 +14,11 @@ import typer
 
 import jaxcpp
 from jaxcpp.cli import backend
+from jaxcpp.cli.fees import fee_file
 from jaxcpp.cli.options import Device, FleetFolder, Json, RunFolder, Tolerance, check_plot
 from jaxcpp.cli.status import Status, fail
 from jaxcpp.cli.toml import read_toml
+from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
 
 if TYPE_CHECKING:
@@ -126,7 +128,7 @@ def tune(
 ) -> None:
     """Tune a fee on a prior over the vendors' costs, and judge it on fresh draws.
 
-    RUN receives tune.parquet, fees.parquet, curve.parquet, run.json and tune.svg.
+    RUN receives tune.parquet, fees.parquet, curve.parquet, run.json, tune.svg, and fees.toml for jaxcpp plan.
     """
     from rich.console import Console
 
@@ -180,6 +182,7 @@ def tune(
         "seconds": {"total": time.perf_counter() - started},
     }  # fmt: skip
     tables.write_tune({"tune": tuned.groups, "fees": tuned.fees, "curve": tuned.curve}, run, facts)
+    (run / "fees.toml").write_text(fee_file(_rules(tuned, numbers, by, believed)), encoding="utf-8")
     if plot:
         from jaxcpp.cli.tune_plot import draw
 
@@ -210,6 +213,21 @@ def progress(console: Console, currency: str) -> Iterator[Callable[[str, int, in
             bar.update(task, description=what, total=total, completed=done, state=state)
 
         yield tell
+
+
+def _rules(tuned: Tuned, numbers: tuple[Number, ...], by: str, prior: Prior) -> list[FeeRule]:
+    """The fees chosen, as rules for everyone and by vendor."""
+    from jaxcpp.fleet.prior import OTHERS
+
+    rules = []
+    for row, name in enumerate(tuned.groups["group"]):
+        fee = tuned.fees["fee"][row * len(numbers) : (row + 1) * len(numbers)]
+        amounts: dict[str, Any] = dict(zip(numbers, map(float, fee), strict=True))
+        members = [vendor for vendor, segment in prior.segments.items() if segment == name]
+        everyone = by == "fleet" or (by == "segment" and name == OTHERS)
+        vendors = [""] if everyone else [name] if by == "vendor" else members
+        rules += [FeeRule(vendor=str(vendor), **amounts) for vendor in vendors]
+    return rules
 
 
 def _table(tuned: Tuned, numbers: tuple[Number, ...]) -> Any:

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import jax
 import numpy as np
 
-from jaxcpp.fleet import store
-from jaxcpp.fleet.batch import Agreed, agree, charge, unknown
+from jaxcpp.fleet.batch import Agreed, agree, charge
 from jaxcpp.fleet.contracts import Contracts, Index, contracts_alone
 from jaxcpp.fleet.data import Fleet, Floats, Ints
 from jaxcpp.fleet.fees import Charges, free
-from jaxcpp.fleet.pack import Bucket, Packer
+from jaxcpp.fleet.pack import Bucket, Packer, Shape
 from jaxcpp.fleet.parts import workers
 from jaxcpp.fleet.prior import Prior, drawn
 from jaxcpp.fleet.settings import Settings
@@ -31,12 +31,12 @@ Number = Literal["additive", "multiplicative", "roi", "over", "under"]
 NUMBERS: tuple[Number, ...] = ("additive", "multiplicative", "roi", "over", "under")
 
 FEW = 64
-"""Contracts of a draw that fill no batch of the usual size."""
+"""Contracts, in all draws, that fill no batch of the usual size."""
 
 
 @dataclass
 class Part:
-    """A bucket of one draw; `rows` are its lanes' pairs, `warm` the prices of its last choices."""
+    """Contracts of one shape; `rows` are its lanes' pairs, `warm` the prices of its last choices."""
 
     agreed: Agreed
     rows: Index
@@ -47,7 +47,7 @@ class Part:
 class Worlds:
     """Draws of a prior, agreed on: `pairs` of a contract and a draw, and the efficient plan of each."""
 
-    parts: list[Part]
+    parts: list[Part]  # none where no plan moves
     pairs: Pairs
     efficient: Menus
     contracts: Ints  # (group,) of the whole fleet, looked at or not
@@ -94,36 +94,37 @@ def draw_worlds(
 ) -> Worlds:
     """Draw vendors' costs, and agree on just-in-time and the efficient plan of every contract looked at.
 
-    `group` gives the group of each contract of the fleet, and their number. Prices of one draw are where the
-    search of the next begins.
+    `group` gives the group of each contract of the fleet, and their number; `sample` how many contracts
+    each draw looks at, by default all.
 
     Raises:
         CoupledContractsError: some contracts are tied together.
         PriorError: the prior does not fit the fleet.
     """
-    found = contracts_alone(fleet)
+    found, (of, groups) = contracts_alone(fleet), group
     count = len(found) if sample is None else min(sample, len(found))
-    if count <= FEW and settings.batch is None:
-        settings = replace(settings, batch=1 << (count - 1).bit_length())
-    book = np.full((len(found), len(fleet.inbound_ids), fleet.weeks), np.nan)
+    if draws * count <= FEW and settings.batch is None:
+        settings = replace(settings, batch=1 << (draws * count - 1).bit_length())
+    menus, stays = nothing(draws * count, len(numbers)), not moves_plans(numbers)
+    contracts: list[Index] = []
+    buckets: list[Bucket] = []
     parts: list[Part] = []
-    contracts = []
     for draw in range(draws):
         rng = np.random.default_rng([seed, draw])
         world = drawn(prior, fleet, rng)
         picked = np.sort(rng.permutation(len(found))[:count])
         some = Contracts(*(part[picked] for part in (found.ids, found.offer, found.vendor, found.product)))
-        buckets = Packer(world, some).buckets()
-        with ThreadPoolExecutor(workers()) as pool:
-            agreed = list(pool.map(lambda one, at=picked: _agree(one, at, book, settings), buckets))
-        parts += [Part(each, draw * count + each.bucket.contract) for each in agreed]
+        buckets += [
+            replace(bucket, contract=draw * count + bucket.contract)
+            for bucket in Packer(world, some).buckets()
+        ]
+        if stays:  # one plan each is all there is to know: what was agreed on need not be kept
+            _agreed(buckets, settings, menus, numbers)
+            buckets = []
         contracts.append(picked)
         on_draw()
-    menus = nothing(draws * count, len(numbers))
-    for part in parts:
-        fees = free(len(part.rows))
-        _note(menus, part.rows, charge(part.agreed, settings, fees).contract, numbers)
-    of, groups = group
+    if not stays:
+        parts = _agreed(_joined(buckets), settings, menus, numbers)
     pairs = Pairs(
         of[np.concatenate(contracts)], np.repeat(np.arange(draws), count), np.maximum(menus.worth[:, 0], 0.0),
         groups, draws, len(found) / count,
@@ -131,17 +132,31 @@ def draw_worlds(
     return Worlds(parts, pairs, menus, np.bincount(of, minlength=groups).astype(np.int32), settings)
 
 
-def _agree(bucket: Bucket, picked: Index, book: Floats, settings: Settings) -> Agreed:
-    """A bucket agreed on from the prices in the book, and its own written there [currency / unit]."""
-    lane, node = np.nonzero(bucket.nodes >= 0)
-    at = picked[bucket.contract][lane], bucket.nodes[lane, node]
-    warm = unknown(bucket).reshape(*bucket.nodes.shape, -1)
-    warm[bucket.nodes < 0] = 0.0
-    warm[lane, node] = book[at]
-    agreed = agree(bucket, settings, _nobody, warm.reshape(len(warm), -1))
-    price, money = store.fetch((agreed.outcome.price, agreed.prepared.terms.money))
-    book[at] = (price * money[:, None]).reshape(warm.shape)[lane, node]
-    return agreed
+def _joined(buckets: list[Bucket]) -> list[Bucket]:
+    """Buckets of one shape as one: their batches are filled by contracts of several draws."""
+    groups: dict[Shape, list[Bucket]] = {}
+    for bucket in buckets:
+        groups.setdefault(bucket.shape, []).append(bucket)
+    joined = []
+    for shape, some in groups.items():
+        trees = [(each.contract, each.lanes, each.nodes, each.region, each.source) for each in some]
+        joined.append(Bucket(shape, *jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)))
+    return joined
+
+
+def _agreed(
+    buckets: list[Bucket], settings: Settings, menus: Menus, numbers: tuple[Number, ...]
+) -> list[Part]:
+    """Just-in-time and the efficient plans of some buckets, which are written into the menus."""
+
+    def one(bucket: Bucket) -> Part:
+        agreed = agree(bucket, settings, _nobody)
+        contract = charge(agreed, settings, free(len(bucket.contract))).contract
+        _note(menus, bucket.contract, contract, numbers)
+        return Part(agreed, bucket.contract)
+
+    with ThreadPoolExecutor(workers()) as pool:
+        return list(pool.map(one, buckets))
 
 
 def _charges(bucket: Bucket, numbers: dict[Number, Floats]) -> Charges:

@@ -16,8 +16,10 @@ import pytest
 from rich.console import Console
 from scipy.stats import norm
 
+from jaxcpp.cli.fees import fee_file, parse_fees
 from jaxcpp.cli.tune import parse_kinds, progress
 from jaxcpp.fleet.prior import OTHERS, Prior, PriorError, drawn, factors, segments
+from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.tables import read_fleet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,6 +90,8 @@ def test_files_and_what_is_said(run, tmp_path):
     assert row["group"] == "all"
     assert 0.0 < fees["additive"]["fee"] < 2.0 * GAIN
     assert facts["tuned"]["take"] == pytest.approx(row["take"])
+    # What `jaxcpp plan --fee` takes.
+    assert parse_fees([str(tmp_path / "run" / "fees.toml")]) == (FeeRule(additive=fees["additive"]["fee"]),)
     curve = pq.read_table(tmp_path / "run" / "curve.parquet").to_pydict()
     assert len(curve["additive"]) == 101
     assert np.all(np.diff(curve["participation"]) <= 0.0)
@@ -146,6 +150,17 @@ def test_the_bar_shows_the_objective(monkeypatch):
         tell("fees", 3, 60, 1234.5)
     assert "fees" in shown.getvalue()
     assert "objective 1,234.50 USD" in shown.getvalue()
+
+
+def test_a_file_of_fees_is_read_as_it_was_written(tmp_path):
+    rules = (
+        FeeRule(additive=12.5, over=0.25),
+        FeeRule(vendor='a "dot." [b]', multiplicative=0.125, roi_ex_post=1e-3),
+        FeeRule(vendor="zé"),
+    )
+    path = tmp_path / "fees.toml"
+    path.write_text(fee_file(rules[::-1]), encoding="utf-8")
+    assert parse_fees([str(path)]) == rules
 
 
 def test_sums_of_fees():
