@@ -135,3 +135,9 @@ def test_a_floor_over_several_numbers_scales_all_of_them():
     times = tuning.reach(np.array([[1.0, 3.0]]), wide, pairs, 1.0)
     assert times[0] == pytest.approx(2.0)  # (12 / 6, 8 / 4)
     assert np.isinf(tuning.reach(np.array([[1.0, 3.0]]), wide, pairs, 0.0)[0])
+
+
+def test_a_sample_stands_for_the_fleet():
+    menus, pairs = two_plans()
+    whole = tuning.worth(np.array([[1.0]]), menus, pairs._replace(each=4.0))
+    assert (whole.take[0], whole.kept[0], whole.participation[0]) == pytest.approx((12.0, 36.0, 1.0))
