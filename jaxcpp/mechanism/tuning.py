@@ -32,6 +32,8 @@ LEVELS = 9
 """Starts along every kind of fee, and along all of them together."""
 MULTIPLES = (0.5, 1.0, 2.0)
 """Starts where a fee is known that was best on nearly the same."""
+NEARBY = tuple(np.geomspace(0.7, 1.0 / 0.7, 9))
+"""Times an end of Adam's: fees that are looked at beside it."""
 MINIBATCH = 4096
 """Plans in the menus that a step looks at."""
 RATE = 0.1
@@ -147,7 +149,8 @@ def tune(
     """The best fee of each group on given menus, by Adam along stochastic gradients from several starts.
 
     Numbers are moved as `u` in `unit sinh u`, held at `u >= 0`: steps are a share of a large number, and
-    reach nought. Of all starts' ends, and no fee at all, the one that is best on the menus is returned.
+    reach nought. Of all starts' ends, multiples near them, and no fee at all, the one that is best on the
+    menus is returned.
 
     Args:
         menus: what the vendors may choose.
@@ -174,8 +177,10 @@ def tune(
             found = np.stack([_held(fee, menus, pairs, floor) for fee in found])
             steps = jnp.arcsinh(jnp.asarray(found) / unit)
         on_steps(piece + 1, float(jnp.max(values)) * pairs.each / pairs.draws)
-    candidates = [np.zeros(unit.shape[1:]), *found]
+    # Ends are best for a choice of some width: for the choice itself the best may be a little off.
+    candidates = [np.zeros(unit.shape[1:]), *(times * fee for fee in found for times in NEARBY)]
     if floor > 0.0:  # the floor's edge too: a penalty keeps some way off it
+        candidates = [_held(fee, menus, pairs, floor) for fee in candidates]
         candidates += [_at(fee, reach(fee, menus, pairs, floor)) for fee in found]
     values = np.stack([objective(worth(fee, menus, pairs), weight) for fee in candidates])
     return np.asarray(candidates)[values.argmax(axis=0), np.arange(pairs.groups)]
