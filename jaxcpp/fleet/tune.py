@@ -150,10 +150,9 @@ def best_fee(
         found = worlds.under(numbers, fee[pairs.group] * apart)
         _add(menus, number + 1, found, pairs)
         if spread == 0.0:
-            exact = tuning.worth(fee, found, pairs)
-            reached = np.where(
-                exact.participation >= goal.floor, tuning.objective(exact, goal.weight), -np.inf
-            )
+            # Vendors' own plans are worth a certificate more or less: the floor holds for them, too.
+            fee = tuning.held(fee, found, pairs, goal.floor)
+            reached = tuning.objective(tuning.worth(fee, found, pairs), goal.weight)
             best, value = np.where((reached > value)[:, None], fee, best), np.maximum(reached, value)
     return best, menus
 

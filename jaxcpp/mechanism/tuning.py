@@ -120,6 +120,11 @@ def reach(fee: Fee, menus: Menus, pairs: Pairs, floor: float) -> Float[np.ndarra
     return most
 
 
+def held(fee: Fee, menus: Menus, pairs: Pairs, floor: float) -> Fee:
+    """A fee, or as much of it as keeps participation at the floor, by group."""
+    return _at(fee, np.minimum(reach(fee, menus, pairs, floor), 1.0))
+
+
 def scales(menus: Menus, pairs: Pairs, levels: Float[np.ndarray, " levels"]) -> Float[np.ndarray, ...]:
     """Quantiles of the numbers at which contracts would just still accept, (level, group, number)."""
     able = pairs.gain > 0.0
@@ -174,13 +179,13 @@ def tune(
         steps, state, values = _descend(steps, state, unit, table, goal, key)
         found = np.asarray(unit * jnp.sinh(steps))
         if floor > 0.0:
-            found = np.stack([_held(fee, menus, pairs, floor) for fee in found])
+            found = np.stack([held(fee, menus, pairs, floor) for fee in found])
             steps = jnp.arcsinh(jnp.asarray(found) / unit)
         on_steps(piece + 1, float(jnp.max(values)) * pairs.each / pairs.draws)
     # Ends are best for a choice of some width: for the choice itself the best may be a little off.
     candidates = [np.zeros(unit.shape[1:]), *(times * fee for fee in found for times in NEARBY)]
     if floor > 0.0:  # the floor's edge too: a penalty keeps some way off it
-        candidates = [_held(fee, menus, pairs, floor) for fee in candidates]
+        candidates = [held(fee, menus, pairs, floor) for fee in candidates]
         candidates += [_at(fee, reach(fee, menus, pairs, floor)) for fee in found]
     values = np.stack([objective(worth(fee, menus, pairs), weight) for fee in candidates])
     return np.asarray(candidates)[values.argmax(axis=0), np.arange(pairs.groups)]
@@ -214,11 +219,6 @@ def _ratio(value: np.ndarray, charged: np.ndarray) -> np.ndarray:
 
 def _at(fee: Fee, times: Float[np.ndarray, " groups"]) -> Fee:
     return fee * np.where(np.isfinite(times), times, 1.0)[:, None]
-
-
-def _held(fee: Fee, menus: Menus, pairs: Pairs, floor: float) -> Fee:
-    """A fee, or as much of it as keeps participation at the floor."""
-    return _at(fee, np.minimum(reach(fee, menus, pairs, floor), 1.0))
 
 
 def _totals(values: np.ndarray, pairs: Pairs) -> Float[np.ndarray, "groups draws"]:

@@ -1,4 +1,4 @@
-"""Draws of a prior over a fleet: which contracts they look at, whose numbers fill a batch. Nothing is solved."""
+"""Draws of a prior over a fleet: which contracts they look at, and whose numbers fill a batch."""
 
 from __future__ import annotations
 
