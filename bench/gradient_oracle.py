@@ -1,4 +1,4 @@
-"""Smoothed contracts' derivatives beside cvxpylayers': `python -m bench.gradient_oracle`.
+"""Smoothed contracts' derivatives beside cvxpylayers': `python -m bench gradient-oracle`.
 
 The plan is posed once more as a conic program, smoothing included (relative entropies), solved and
 differentiated by cvxpylayers; orders and costs of a plan are written down in closed form. Nothing of
@@ -7,6 +7,7 @@ differentiated by cvxpylayers; orders and costs of a plan are written down in cl
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 from collections.abc import Callable
@@ -103,8 +104,9 @@ def theirs(layer: Callable[..., Any]) -> Callable[..., jax.Array]:
     return price
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Compare, write; 1 where they differ."""
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     jax.config.update("jax_enable_x64", True)
     other = theirs(conic())
     rows: list[dict[str, float]] = []
