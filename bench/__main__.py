@@ -36,6 +36,7 @@ OTHERS = {
     "ceilings": "Memory bandwidth and arithmetic of the machine.",
     "kernels": "The native search alone.",
     "gradients": "A reverse pass beside a solve from a warm start.",
+    "gradient_oracle": "Smoothed contracts' derivatives beside cvxpylayers'.",
     "second_night": "A fleet from last night's prices, beside one from nothing.",
     "counterfactuals": "Several vendors: each one's absence, warm and cold.",
     "tuned_halves": "Fees tuned on one half of the vendors, judged on the other.",

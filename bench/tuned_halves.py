@@ -10,17 +10,26 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.machine import where
 from bench.peers.jaxcpp_batch import settle_backend
 from jaxcpp.fleet.contracts import contracts_alone
 from jaxcpp.fleet.prior import Prior
 from jaxcpp.fleet.settings import Settings
-from jaxcpp.fleet.tune import gains
-from jaxcpp.mechanism.tuning import standard_error, tune, worth
+from jaxcpp.fleet.worlds import Worlds, draw_worlds
+from jaxcpp.mechanism.tuning import Menus, Pairs, standard_error, tune, worth
 from jaxcpp.tables import read_fleet
 
 RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def of_vendors(worlds: Worlds, half: NDArray[np.bool_]) -> tuple[Menus, Pairs]:
+    """The menus of some contracts, by a mask over the fleet's."""
+    pairs, menus = worlds.pairs, worlds.efficient
+    rows = np.tile(half, pairs.draws)
+    some = pairs._replace(group=pairs.group[rows], draw=pairs.draw[rows], gain=pairs.gain[rows])
+    return Menus(menus.worth[rows], menus.units[rows]), some
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,21 +44,24 @@ def main(arguments: list[str] | None = None) -> int:
     settle_backend()
     fleet, _ = read_fleet(asked.fleet)
     prior, settings = Prior(asked.common, asked.own), Settings(tolerance=1e-4)
-    seen, fresh = (gains(fleet, prior, asked.draws, seed, settings) for seed in (0, 1))
     vendor = contracts_alone(fleet).vendor
+    everybody = np.zeros(len(vendor), np.int32), 1
+    seen, fresh = (
+        draw_worlds(fleet, prior, asked.draws, seed, settings, ("additive",), everybody) for seed in (0, 1)
+    )
     rows = []
     for split in range(asked.splits):
         order = np.random.default_rng(split).permutation(len(fleet.vendor_ids))
         first = np.isin(vendor, order[: len(order) // 2])
         halves = {}
         for name, half in (("tuned", first), ("own", ~first)):
-            group = np.zeros(int(half.sum()), int)
-            halves[name] = tune(seen[half], group, 1), standard_error(seen[half], group, 1)
-        other = np.zeros(int((~first).sum()), int)
-        row: dict[str, float] = {"split": split, "contracts": len(other)}
+            known = of_vendors(seen, half)
+            fee = tune(*known)
+            halves[name] = fee, standard_error(fee, *known)
+        row: dict[str, float] = {"split": split, "contracts": int((~first).sum())}
         for name, (fee, error) in halves.items():
-            value = worth(fee, fresh[~first], other)
-            row |= {f"{name}_fee": float(fee[0]), f"{name}_fee_error": float(error[0])}
+            value = worth(fee, *of_vendors(fresh, ~first))
+            row |= {f"{name}_fee": float(fee[0, 0]), f"{name}_fee_error": float(error[0, 0])}
             row |= {f"{name}_take": float(value.take[0]), f"{name}_take_error": float(value.take_error[0])}
         rows.append(row)
         print({name: round(value, 2) for name, value in row.items()})  # noqa: T201

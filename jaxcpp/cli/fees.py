@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,6 +88,19 @@ def _from_file(path: Path) -> tuple[FeeRule, ...]:
         for product, fee in _tables(path, f"{where}product", fees.get("product", {})):
             rules.append(_rule(path, f"{where}product.{product}.", fee, vendor=vendor, product=product))
     return tuple(rules)
+
+
+def fee_file(rules: Iterable[FeeRule]) -> str:
+    """The text of a file that `parse_fees` reads as these rules, for everyone and by vendor."""
+    lines = []
+    for rule in sorted(rules, key=lambda one: one.vendor):  # what is for everyone comes before any table
+        if rule.vendor:
+            lines.append(f"[vendor.{json.dumps(rule.vendor)}]")
+        amounts = {name: getattr(rule, field) for name, field in SHARES.items()}
+        lines += [f"{name} = {amount!r}" for name, amount in amounts.items() if amount]
+        if rule.over or rule.under:
+            lines.append(f"deviation = {{ over = {rule.over!r}, under = {rule.under!r} }}")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _tables(path: Path, where: str, content: Any) -> list[tuple[str, dict[str, Any]]]:

@@ -11,9 +11,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxcpp.agents.protocol import Respondent, Responder, Response
+from jaxcpp.consensus import newton
 from jaxcpp.consensus.newton import MAX_ROUNDS, TURN, finished, judged
 from jaxcpp.consensus.outcome import Outcome, settle
 from jaxcpp.transport import path
@@ -70,10 +71,17 @@ def evaluate(retailer: Parted, supplier: Respondent) -> path.Evaluate:
     return at
 
 
-def begin(retailer: Any, supplier: Any, price: Float[Array, " n"] | None = None) -> path.PathState:
-    """Open at the supplier's quote, or at a price known from before; the toll at none."""
-    opening = supplier.quote() if price is None else price
-    return path.start(_together(opening, opening, retailer.blocks))
+def begin(
+    retailer: Any,
+    supplier: Any,
+    price: Float[Array, " n"] | Float[Array, " two_n"] | None = None,
+    warm: Bool[Array, ""] | None = None,
+) -> path.PathState:
+    """Open at the supplier's quote, at a price for both sides, or at each side's, the retailer's first."""
+    quote = supplier.quote()
+    opening = quote if price is None else price
+    both = _together(opening, opening, retailer.blocks) if opening.shape == quote.shape else opening
+    return newton.begin(retailer, supplier, both, warm)
 
 
 def turn(

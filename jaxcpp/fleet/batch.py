@@ -55,6 +55,7 @@ class Solved:
     price: Floats  # (lane, public node) of the consensus [currency / unit]
     jit_width: Floats  # (lane,) what the vendor's cost just in time may be off by [currency]
     contract: Contract
+    on_schedule: Floats | None = None  # (lane, one or two a node) likewise of the suppliers' choices, if any
 
 
 def lanes_per_batch(shape: Shape, contracts: int, settings: Settings) -> int:
@@ -167,21 +168,27 @@ def agree(bucket: Bucket, settings: Settings, on_lanes: OnLanes, warm: Floats | 
     return Agreed(bucket, lanes, prepared, quo, outcome)
 
 
-def charge(agreed: Agreed, settings: Settings, fees: Charges) -> Solved:
-    """The contracts under some fees: the suppliers' choices, prices and decisions."""
+def charge(agreed: Agreed, settings: Settings, fees: Charges, warm: Floats | None = None) -> Solved:
+    """The contracts under some fees: the suppliers' choices, prices and decisions.
+
+    The search for the choices begins at `warm`, the `on_schedule` of an answer under other fees.
+    """
     bucket, prepared, outcome = agreed.bucket, agreed.prepared, agreed.outcome
     count = len(bucket.contract)
     size = lanes_per_batch(bucket.shape, count, settings)
     small = lanes_per_small_batch(bucket.shape, count)
-    known = agreed.lanes, prepared.terms, prepared.order.plan, outcome
-    choice = best_on_schedule(known, fees, (size, small), settings) if fees.distorts else None
+    choice = known = None
+    if fees.distorts:
+        given = agreed.lanes, prepared.terms, prepared.order.plan, outcome
+        choice, known = best_on_schedule(given, fees, (size, small), settings, warm)
     judged = prepared.own, prepared.terms, agreed.quo, outcome, choice, fees
     contract = in_batches(small, "conclude", judged, (np.asarray(settings.tolerance),))
     confirmed = agreed.quo.supplier
     told = prepared.terms.volume, agreed.quo.unmet, outcome.price, prepared.terms.money, contract
     volume, unmet, price, money, contract = store.fetch(told)
     lower, upper = store.fetch((confirmed.lower, confirmed.upper))
-    return Solved(bucket, volume, unmet, price * money[:, None], (upper - lower) * money * volume, contract)
+    width = (upper - lower) * money * volume
+    return Solved(bucket, volume, unmet, price * money[:, None], width, contract, known)
 
 
 def unknown(bucket: Bucket) -> Floats:
@@ -249,39 +256,45 @@ def consensus(lanes: Lanes, prepared: Prepared, size: int, settings: Settings, o
     everyone = np.arange(store.count(lanes))
     of, state = (lanes,), prepared.state
     if settings.method != "newton" or not kernels.usable(lanes.demand):
-        return turns(of, state, everyone, size, "turn", settings.method, settings, on_lanes)
-    outcome = turns(of, state, everyone, size, "search", "newton", settings, on_lanes)
+        return turns(of, state, everyone, size, "turn", settings.method, settings, on_lanes)[1]
+    _, outcome = turns(of, state, everyone, size, "search", "newton", settings, on_lanes)
     certified, missing = store.fetch((outcome.certified(settings.tolerance), outcome.missing))
     left = np.flatnonzero(~certified & (missing <= FEASIBLE))
-    return turns(of, state, left, size, "turn", "newton", settings, _nobody, outcome)
+    return turns(of, state, left, size, "turn", "newton", settings, _nobody, outcome)[1]
 
 
 def best_on_schedule(
-    known: tuple[Lanes, Any, Any, Outcome], fees: Charges, sizes: tuple[int, int], settings: Settings
-) -> Outcome:
-    """What suppliers like best on their schedules; the efficient plan where no fee moves it.
+    given: tuple[Lanes, Any, Any, Outcome],
+    fees: Charges,
+    sizes: tuple[int, int],
+    settings: Settings,
+    warm: Floats | None = None,
+) -> tuple[Outcome, Floats]:
+    """What suppliers like best on their schedules, and the prices that say so [currency / unit].
 
-    `known` are the lanes, their terms, the orders that deviations are counted from (scaled units) and the
-    efficient plans; `sizes` how many lanes go together, with demand looked at and without. On the host.
+    `given` are the lanes, their terms, the orders that deviations are counted from (scaled units) and the
+    efficient plans; `sizes` how many lanes go together, with demand looked at and without. Where no fee moves
+    a plan it is the efficient one at its price. On the host.
     """
-    (lanes, terms, order, efficient), (size, small) = known, sizes
-    moved = fees.distorted
-    choice: Outcome = jax.tree.map(np.array, store.fetch(efficient))
+    (lanes, *told), (size, small), moved = given, sizes, fees.distorted
+    terms, order, efficient = store.fetch(tuple(told))
+    choice, known = jax.tree.map(np.array, efficient), efficient.price * terms.money[:, None]
+    tolled = fees.over is not None
+    known = np.tile(known, 2 if steps(tolled, settings.method) == "tolled" else 1)
     if not len(moved):
-        return choice
-    method, tolerance = steps(fees.over is not None, settings.method), np.asarray(settings.tolerance)
-    terms, order = rows(store.fetch((terms, order)), moved)
+        return choice, known
+    terms, order = rows((terms, order), moved)
     of = store.take(lanes, moved), rows(fees, moved), order
-    state = in_batches(size, "pose", of, (), (method,))
-    everyone = np.arange(len(moved))
-    if method == "newton" and kernels.usable(lanes.demand):
-        found = turns(of, state, everyone, size, "search_on", method, settings, _nobody)
-        left = np.flatnonzero(~store.fetch(found.certified(settings.tolerance)))
-        found = turns(of, state, left, size, "turn_on", method, settings, _nobody, found)
-    else:
-        found = turns(of, state, everyone, size, "turn_on", method, settings, _nobody)
-    found = store.fetch(found)
+    start = np.full_like(known[moved], np.nan) if warm is None else warm[moved]
+    found, price = _found(of, start, tolled, size, settings)
+    if warm is not None and len(left := np.flatnonzero(~found.certified(settings.tolerance))):
+        # What a known price has led astray begins again as if none were known.
+        unknown = np.full_like(start[left], np.nan)
+        again, afresh = _found(store.take(of, left), unknown, tolled, size, settings)
+        again = eqx.tree_at(lambda o: o.rounds, again, again.rounds + found.rounds[left])
+        found, price[left] = store.put(found, again, left, len(moved)), afresh
     if settings.units == "integer":
+        tolerance = np.asarray(settings.tolerance)
 
         def private(chosen: Index) -> Iterator[Lane]:
             args = store.take((*of, found.plan), chosen)
@@ -289,9 +302,26 @@ def best_on_schedule(
             yield from (rows(batch, lane) for lane in range(len(chosen)))
 
         found = issue_whole(found, terms.volume, private)
-    back = in_batches(small, "read", (of[1], found, order, terms), ())
-    best: Outcome = store.put(choice, store.fetch(back), moved, store.count(choice))
-    return best
+    certified = found.certified(settings.tolerance)[:, None]
+    back, asked = store.fetch(in_batches(small, "read", (of[1], found, order, terms, price), ()))
+    known[moved] = np.where(certified & np.isfinite(asked), asked, known[moved])
+    return store.put(choice, back, moved, store.count(choice)), known
+
+
+def _found(
+    of: tuple[Any, ...], start: Floats, tolled: bool, size: int, settings: Settings
+) -> tuple[Outcome, Floats]:
+    """Suppliers' choices and the prices that their searches ended at, as posed; from `start` where known."""
+    method, everyone = steps(tolled, settings.method), np.arange(len(start))
+    begun = in_batches(size, "pose", (*of, start), (), (method,))
+    native = method == "newton" and kernels.usable(of[0].demand)
+    step = "search_on" if native else "turn_on"
+    states, found = store.mine(store.fetch(turns(of, begun, everyone, size, step, method, settings, _nobody)))
+    if native and len(left := np.flatnonzero(~found.certified(settings.tolerance))):
+        mended = store.take(of, left), store.take(begun, left), np.arange(len(left))
+        later, better = store.fetch(turns(*mended, size, "turn_on", method, settings, _nobody))
+        states, found = store.put((states, found), (later, better), left, len(start))
+    return found, states.price
 
 
 def turns(
@@ -304,11 +334,11 @@ def turns(
     settings: Settings,
     on_lanes: OnLanes,
     outcomes: Any = None,
-) -> Outcome:
+) -> tuple[Any, Outcome]:
     """Turn after turn of a step on the first `size` of the contracts that still need one.
 
     `lanes` are the step's arguments that stay, `begun` the first states of the method called `name`;
-    answers go into `outcomes`.
+    answers go into `outcomes`. Returns the last states and the answers.
     """
     method = METHODS[name]
     limit = np.asarray(method.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds, np.int32)
@@ -327,7 +357,7 @@ def turns(
         waiting = np.concatenate([now[~ended], waiting[size:]])
         if ended.any():
             _tell(on_lanes, *(fact[ended] for fact in known))
-    return outcomes
+    return states, outcomes
 
 
 def _nobody(*_: Any) -> None:

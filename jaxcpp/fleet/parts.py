@@ -56,7 +56,10 @@ def solve_in_parts(
 
     with ThreadPoolExecutor(min(workers(), len(cuts))) as pool:
         solved = list(pool.map(one, cuts))
-    trees = [(part.volume, part.unmet, part.price, part.jit_width, part.contract) for part in solved]
+    trees = [
+        (part.volume, part.unmet, part.price, part.jit_width, part.contract, part.on_schedule)
+        for part in solved
+    ]
     return Solved(bucket, *jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees))
 
 

@@ -192,10 +192,16 @@ def _posed(lane: Lanes, fees: Charges, order: Array) -> chosen.Posed:
     return chosen.pose(schedule(fees), retailer.agent(terms), vendor.agent(terms), order, terms)
 
 
-def pose(method: str, lane: Lanes, fees: Charges, order: Array) -> Any:
-    """The method's first state on the way to the supplier's choice."""
-    posed = _posed(lane, fees, order)
-    return METHODS[method].begin(posed.retailer, posed.supplier)
+def pose(method: str, lane: Lanes, fees: Charges, order: Array, price: Array) -> Any:
+    """The method's first state on the way to the supplier's choice: as `opening`, in the pose's own scale.
+
+    `price` [currency / unit] holds a price for each side where the fees hold charges on deviations.
+    """
+    posed, known = _posed(lane, fees, order), jnp.all(jnp.isfinite(price))
+    quote = posed.supplier.quote()
+    quote = jnp.tile(quote, price.shape[0] // quote.shape[0])
+    unit = jnp.asarray(lane.scale) * posed.scale
+    return METHODS[method].begin(posed.retailer, posed.supplier, jnp.where(known, price / unit, quote), known)
 
 
 def turn_on(
@@ -229,9 +235,10 @@ def private_on(
     return buys, taken, posed.supplier, shipped, toll
 
 
-def read(fees: Charges, outcome: Outcome, order: Array, terms: Terms) -> Outcome:
-    """What was found on a price schedule, in both parties' own costs."""
-    return chosen.read(schedule(fees), outcome, order, terms)
+def read(fees: Charges, outcome: Outcome, order: Array, terms: Terms, price: Array) -> tuple[Outcome, Array]:
+    """What was found on a price schedule, in both parties' own costs; its price in currency / unit."""
+    prices = schedule(fees)
+    return chosen.read(prices, outcome, order, terms), price * terms.money * chosen.scale_of(prices)
 
 
 def live(lane: Lanes, plan: Array, tolerance: Money) -> tuple[quo.Cost, Money]:
@@ -266,11 +273,11 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "search": (search, (0, 0, None, None)),
     "flows": (flows, (0, 0, None)),
     "private": (private, (0, 0, 0, 0)),
-    "pose": (pose, (0, 0, 0)),
+    "pose": (pose, (0, 0, 0, 0)),
     "turn_on": (turn_on, (0, 0, 0, 0, None, None)),
     "search_on": (search_on, (0, 0, 0, 0, None, None)),
     "private_on": (private_on, (0, 0, 0, 0, None)),
-    "read": (read, (0, 0, 0, 0)),
+    "read": (read, (0, 0, 0, 0, 0)),
     "live": (live, (0, 0, None)),
     "bundle_agree": (bundle_steps.agree, (0, None, None)),
     "bundle_choose": (bundle_steps.choose, (0, 0, 0, None, None)),

@@ -1,7 +1,8 @@
 """A fleet under every fee of a grid: what no fee changes is solved once, and no value compiles a program.
 
 Just-in-time and the plan that is best for both are the same for all of them. What is left for each value is
-the suppliers' choice on its schedule, where there is one, and the decision.
+the suppliers' choice on its schedule, where there is one, searched from the prices under the value before,
+and the decision.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from jaxcpp.fleet.settings import OnProgress, Settings
 from jaxcpp.fleet.solve import reporter
 from jaxcpp.fleet.whole import check_whole
 
-COUNTS = ("contracts", "offered", "accepted", "not_certified")
+COUNTS = ("contracts", "offered", "accepted", "not_certified", "rounds")
 MONEY = ("price", "paid", "cbt_paid", "fees_paid", "gain", "supplier_surplus", "efficiency_lost")
 
 
@@ -82,9 +83,10 @@ def _by_value(
 
     agreed = agree(bucket, settings, _nobody)
     everything = fees(max(grid.values) or 1.0)
-    answers = []
+    answers: list[Solved] = []
     for value in grid.values:
-        answers.append(charge(agreed, settings, _alike(fees(value), everything)))
+        known = answers[-1].on_schedule if answers else None
+        answers.append(charge(agreed, settings, _alike(fees(value), everything), known))
         report(len(bucket.contract), len(bucket.contract), 0.0)
     return answers
 
@@ -108,6 +110,7 @@ def _by_vendor(fleet: Fleet, found: Contracts, value: float, contracts: Columns)
     numbers = {
         "contracts": np.ones(len(found)), "offered": offered, "accepted": accepted,
         "not_certified": status == "not_converged",
+        "rounds": contracts["rounds"],
         "cbt_paid": np.where(accepted, contracts["cbt"], 0.0),
         "fees_paid": np.where(accepted, contracts["fee"], 0.0),
         "efficiency_lost": contracts["efficiency_lost"],

@@ -180,7 +180,7 @@ class Weeks:
         if self.priced:
             count = len(planned.issued)
             of = lanes, planned.state.record, np.full(count, planned.price)
-            outcome = turns(
+            _, outcome = turns(
                 of, prepared.state, np.arange(count), self.size, "turn_on_record", "tolled",
                 self.settings.solve, on_lanes,
             )  # fmt: skip

@@ -118,7 +118,7 @@ def _some(known: Known, fees: Charges, at: Index, sizes: tuple[int, int], settin
     if not len(at):
         return known.efficient
     lanes, terms, order, efficient = rows(known, at)
-    found = best_on_schedule((lanes, terms, order.plan, efficient), rows(fees, at), sizes, settings)
+    found, _ = best_on_schedule((lanes, terms, order.plan, efficient), rows(fees, at), sizes, settings)
     return _put(known.efficient, found, at)
 
 

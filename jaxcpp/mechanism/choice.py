@@ -32,6 +32,11 @@ class Posed(eqx.Module):
     scale: Float[Array, ""]
 
 
+def scale_of(schedule: Schedule) -> Float[Array, ""]:
+    """What costs are divided by to stay of order 1, however much weight the retailer's have."""
+    return 0.5 * (1.0 + schedule.weight())
+
+
 def steps(tolled: bool, method: str) -> str:
     """Which of the consensus methods serves a schedule, with charges on deviations or without."""
     return "tolled" if method == "newton" and tolled else method
@@ -44,12 +49,8 @@ def pose(
     order: Float[Array, " n"],
     terms: Terms,
 ) -> Posed:
-    """Both sides as the schedule makes them: `order` is just-in-time, in scaled units.
-
-    Costs are scaled to stay of order 1, however much weight the retailer's have.
-    """
-    weight = schedule.weight()
-    scale = 0.5 * (1.0 + weight)
+    """Both sides as the schedule makes them: `order` is just-in-time, in scaled units."""
+    weight, scale = schedule.weight(), scale_of(schedule)
     buys, ships = _times(retailer, weight / scale), _times(supplier, 1.0 / scale)
     toll = toll_of(schedule, retailer, order, terms, scale)
     return Posed(buys if toll is None else TolledAgent(buys, toll), ships, scale)
@@ -69,8 +70,7 @@ def read(schedule: Schedule, outcome: Outcome, order: Float[Array, " n"], terms:
     Its `bound` is then so far below its cost as the certificate says: on the schedule no plan is worth
     more to the supplier by more than `gap`.
     """
-    weight = schedule.weight()
-    scale = 0.5 * (1.0 + weight)
+    weight, scale = schedule.weight(), scale_of(schedule)
     unit = terms.money * terms.volume
     charged = schedule.deviation(outcome.plan * terms.volume, order * terms.volume) / (scale * unit)
     back = scale / weight

@@ -319,26 +319,38 @@ _RUN = (
 RUN: Final[Mapping[str, TableSpec]] = {spec.name: spec for spec in _RUN}
 """The tables of a run by name, in the order in which they are written."""
 
+_FEE = "currency, share or currency / unit"
+_NUMBERS = ("additive", "multiplicative", "roi", "over", "under")
+
 _TUNE = (
     TableSpec(
         "tune",
         (
             _id("group"),
             Column("contracts", Kind.COUNT, "contracts"),
-            *_money("fee", "fee_error", "take", "take_error", "kept", "kept_error"),
+            *_money("take", "take_error", "kept", "kept_error"),
             Column("participation", Kind.NUMBER, "share"),
-            *_money("grid_fee", "grid_take", "grid_kept"),
+            *_money("grid_take", "grid_kept"),
         ),
         key=("group",),
+    ),
+    TableSpec(
+        "fees",
+        (
+            *(_id("group"), _id("number")),
+            *(Column(name, Kind.NUMBER, _FEE) for name in ("fee", "fee_error", "grid_fee")),
+        ),
+        key=("group", "number"),
     ),
     TableSpec(
         "curve",
         (
             _id("group"),
-            *_money("fee", "take", "kept"),
+            *(Column(name, Kind.NUMBER, _FEE) for name in _NUMBERS),
+            *_money("take", "kept"),
             Column("participation", Kind.NUMBER, "share"),
         ),
-        key=("group", "fee"),
+        key=("group", *_NUMBERS),
     ),
 )
 
@@ -352,7 +364,7 @@ SWEEP: Final = TableSpec(
         _id("vendor_id"),
         *(
             Column(name, Kind.COUNT, "contracts")
-            for name in ("contracts", "offered", "accepted", "not_certified")
+            for name in ("contracts", "offered", "accepted", "not_certified", "rounds")
         ),
         *_money("price", "paid", "cbt_paid", "fees_paid", "gain", "supplier_surplus", "efficiency_lost"),
     ),

@@ -22,7 +22,7 @@ def write_sweep(columns: Columns, folder: str | Path, facts: Mapping[str, Any]) 
 
 
 def write_tune(tables: Mapping[str, Columns], folder: str | Path, facts: Mapping[str, Any]) -> None:
-    """Writes `tune.parquet` and `curve.parquet`, then `run.json`, as `write_sweep`."""
+    """Writes `tune.parquet`, `fees.parquet` and `curve.parquet`, then `run.json`, as `write_sweep`."""
     _write({name: (TUNE[name], columns) for name, columns in tables.items()}, Path(folder), facts)
 
 

@@ -1,15 +1,25 @@
-"""`jaxcpp tune`: from a prior to a fee, its error, its worth on fresh draws, and files."""
+"""`jaxcpp tune`: from a prior to a fee, its error, its worth on fresh draws, and files.
+
+All runs draw the same numbers of the toy's one contract, so that they share their programs.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
+from scipy.stats import norm
 
+from jaxcpp.cli.fees import fee_file, parse_fees
+from jaxcpp.cli.tune import parse_kinds, progress
 from jaxcpp.fleet.prior import OTHERS, Prior, PriorError, drawn, factors, segments
+from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.tables import read_fleet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,15 +35,46 @@ def prior(tmp_path, text: str) -> Path:
 
 
 def test_a_prior_that_is_sure_takes_nearly_all_of_the_gain(run, tmp_path):
-    words = "--draws", "2", "--fresh", "2", "--no-plot"
+    words = "--draws", "12", "--fresh", "8", "--no-plot"
     result = run("tune", TOY, tmp_path / "run", "--prior", prior(tmp_path, "own = 0.0\n"), *words)
     assert result.exit_code == 0, result.stderr
-    row = pq.read_table(tmp_path / "run" / "tune.parquet").to_pylist()[0]
-    assert 0.85 * GAIN < row["fee"] < GAIN
-    assert row["take"] == pytest.approx(row["fee"])
+    fees, row = fees_and_worth(tmp_path / "run")
+    assert 0.85 * GAIN < fees["additive"]["fee"] < GAIN
+    assert row["take"] == pytest.approx(fees["additive"]["fee"])
     assert row["take"] + row["kept"] == pytest.approx(GAIN, rel=1e-3)
     assert row["participation"] == 1.0
-    assert row["fee_error"] < 1e-3 * GAIN
+    assert fees["additive"]["fee_error"] < 1e-3 * GAIN
+
+
+def fees_and_worth(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Rows of the one group: fees by their number, and what they bring."""
+    fees = pq.read_table(folder / "fees.parquet").to_pylist()
+    return {row["number"]: row for row in fees}, pq.read_table(folder / "tune.parquet").to_pylist()[0]
+
+
+# Lognormal factors of spread 0.3: the toy's vendor saves 5 f a unit on 30 units, the retailer pays 1 a unit.
+# Whatever is charged comes to some c a unit, and the vendor moves all 30 or none: 30 c P(5 f - 1 > c).
+CHARGES = np.linspace(0.0, 6.0, 6001)
+TAKES = 30.0 * CHARGES * (1.0 - norm.cdf((np.log((1.0 + CHARGES) / 5.0) + 0.045) / 0.3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["multiplicative", "deviation"])
+def test_fees_that_move_plans_come_to_the_best_charge_a_unit(run, tmp_path, kind):
+    words = "--fee", kind, "--draws", "12", "--fresh", "12", "--no-plot"
+    result = run("tune", TOY, tmp_path / "run", "--prior", prior(tmp_path, "own = 0.3\n"), *words)
+    assert result.exit_code == 0, result.stderr
+    fees, row = fees_and_worth(tmp_path / "run")
+    assert set(fees) == ({"over", "under"} if kind == "deviation" else {"multiplicative"})
+    charge = sum(fee["fee"] for fee in fees.values())
+    error = np.sqrt(sum(fee["fee_error"] ** 2 for fee in fees.values()))
+    assert error > 0.0
+    assert abs(charge - CHARGES[TAKES.argmax()]) <= 3.0 * error
+    expected = np.interp(charge, CHARGES, TAKES)
+    assert abs(row["take"] - expected) <= 4.0 * row["take_error"]
+    curve = pq.read_table(tmp_path / "run" / "curve.parquet").to_pydict()
+    assert len(curve["take"]) == 16
+    assert max(curve["additive"]) == 0.0
 
 
 def test_files_and_what_is_said(run, tmp_path):
@@ -45,15 +86,17 @@ def test_files_and_what_is_said(run, tmp_path):
     assert "on fresh draws the fees take" in result.stdout
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
     assert facts["settings"]["floor"] == 0.9
-    row = pq.read_table(tmp_path / "run" / "tune.parquet").to_pylist()[0]
+    fees, row = fees_and_worth(tmp_path / "run")
     assert row["group"] == "all"
-    assert 0.0 < row["fee"] < 2.0 * GAIN
+    assert 0.0 < fees["additive"]["fee"] < 2.0 * GAIN
     assert facts["tuned"]["take"] == pytest.approx(row["take"])
+    # What `jaxcpp plan --fee` takes.
+    assert parse_fees([str(tmp_path / "run" / "fees.toml")]) == (FeeRule(additive=fees["additive"]["fee"]),)
     curve = pq.read_table(tmp_path / "run" / "curve.parquet").to_pydict()
-    assert len(curve["fee"]) == 101
+    assert len(curve["additive"]) == 101
     assert np.all(np.diff(curve["participation"]) <= 0.0)
     # Nine tenths of the draws it was tuned on accept it.
-    near = curve["participation"][int(np.searchsorted(curve["fee"], row["fee"])) - 1]
+    near = curve["participation"][int(np.searchsorted(curve["additive"], fees["additive"]["fee"])) - 1]
     assert near >= 0.9
     picture = (tmp_path / "run" / "tune.svg").read_text()
     assert "additive fee [USD / contract]" in picture or "additive fee [" in picture
@@ -84,10 +127,45 @@ def test_a_prior_that_is_none(run, tmp_path, text, said):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("words", [("--fee", "multiplicative"), ("--by", "moon")])
-def test_what_cannot_be_tuned(run, tmp_path, words):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--fee", "tax"), "'tax' cannot be tuned; what can: additive,"),
+        (("--fee", "roi-ex-post"), "would not answer truthfully"),
+        (("--fee", "roi", "--fee", "multiplicative"), "tune one of them"),
+        (("--by", "moon"), "none of fleet, segment, vendor"),
+    ],
+)
+def test_what_cannot_be_tuned(run, tmp_path, words, said):
     result = run("tune", TOY, tmp_path / "run", "--prior", prior(tmp_path, "own = 0.1\n"), *words)
     assert result.exit_code == 2
+    assert said in " ".join((result.stderr + result.stdout).replace("│", " ").split())
+
+
+def test_the_bar_shows_the_objective(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=100)
+    with progress(console, "USD") as tell:
+        tell("fees", 3, 60, 1234.5)
+    assert "fees" in shown.getvalue()
+    assert "objective 1,234.50 USD" in shown.getvalue()
+
+
+def test_a_file_of_fees_is_read_as_it_was_written(tmp_path):
+    rules = (
+        FeeRule(additive=12.5, over=0.25),
+        FeeRule(vendor='a "dot." [b]', multiplicative=0.125, roi_ex_post=1e-3),
+        FeeRule(vendor="zé"),
+    )
+    path = tmp_path / "fees.toml"
+    path.write_text(fee_file(rules[::-1]), encoding="utf-8")
+    assert parse_fees([str(path)]) == rules
+
+
+def test_sums_of_fees():
+    assert parse_kinds(["additive", "deviation"]) == ("additive", "over", "under")
+    assert parse_kinds(["deviation=over", "deviation"]) == ("over", "under")
 
 
 def test_factors_have_mean_one_and_move_together_within_a_segment():
