@@ -10,11 +10,12 @@ import jaxcpp_kernels as native
 import numpy as np
 import pytest
 
+from jaxcpp.consensus import newton
 from jaxcpp.consensus import outcome as ended
 from jaxcpp.fleet import programs
 from jaxcpp.transport import kernels, path, rounding
 from jaxcpp.transport.side import Side, split
-from tests.kernels.contracts import Parties, batch, opening, sides
+from tests.kernels.contracts import TOLERANCE, Parties, batch, opening, sides
 from tests.strategies import Options
 from tests.transport.sides import random_side, stacked
 
@@ -52,6 +53,9 @@ def test_a_plan_is_settled_as_the_twin_does(epsilon, size):
 
 KINDS = {
     "plain": Options(6, 9, 4),
+    "more sources than nodes": Options(3, 9, 5, lost_sales=True),
+    "one node": Options(1, 4, 3),
+    "one source": Options(5, 6, 1, holes=True),
     "tight, ties, holes": Options(5, 7, 4, capacity="tight", ties=True, holes=True),
     "weeks, stock, leftovers, lost sales, zeros": Options(
         3, 4, 3, weeks=2, inventory=True, lost_sales=True, leftovers=True, zeros=True
@@ -65,29 +69,27 @@ def state_of(both: Parties, epsilon: float) -> path.PathState:
 
 
 @jax.jit
-def judged(both: Parties, state: path.PathState) -> tuple[ended.Outcome, ended.Outcome, ended.Outcome]:
-    """What a search says of its own flows, what the twin says at the same price, and that of the start."""
-
-    def one(both: Parties, state: path.PathState):
-        buys, ships = both
-        after, found = programs._searched(buys, ships, state, jnp.asarray(1e-6), jnp.asarray(200, jnp.int32))
-        price = found.price
-        twin = ended.settle(buys, ships, price, found.epsilon, found.rounds)
-        return found, twin, after.done
-
-    return jax.vmap(one)(both, state)
+@jax.vmap
+def judged(both: Parties, state: path.PathState) -> tuple[ended.Outcome, ended.Outcome]:
+    """What a search says of its own flows, and what the twin says of a path of its own."""
+    buys, ships = both
+    _, found = programs._searched(buys, ships, state, jnp.asarray(TOLERANCE), jnp.asarray(200, jnp.int32))
+    way = path.follow(newton.evaluate(buys, ships), state, jnp.asarray(0.5 * TOLERANCE), 200)
+    return found, ended.settle(buys, ships, path.reached(way), way.epsilon, way.rounds)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_contract_ends_as_with_the_twin_s_flows(kind):
-    both = batch(KINDS[kind], lanes=12)
-    found, twin, done = judged(both, state_of(both, 0.05))
-    assert done.all()
-    np.testing.assert_allclose(found.plan, twin.plan, atol=NEAR)
-    np.testing.assert_allclose(found.cost, twin.cost, atol=1e-8)
-    np.testing.assert_allclose(found.spend, twin.spend, atol=1e-8)
-    np.testing.assert_allclose(found.missing, twin.missing, atol=1e-12)
-    assert (found.gap <= 1e-6 * np.maximum(found.spend, 1e-6)).mean() > 0.8
+def test_plan_and_price_are_worth_what_the_twin_s_are(kind):
+    """Joined over the public nodes where that is smaller, and not where it is not."""
+    both = batch(KINDS[kind], lanes=16)
+    found, twin = judged(both, state_of(both, 0.05))
+    noise = 1e-12 * (1.0 + np.abs(np.asarray(found.cost)))
+    assert np.all(found.bound <= twin.cost + noise)
+    assert np.all(twin.bound <= found.cost + noise)
+    assert np.all(found.missing <= 1e-12)
+    # Some go on at a tighter target, as with any path.
+    assert np.mean(found.gap <= TOLERANCE * np.maximum(found.spend, 1e-6)) > 0.8
+    assert np.all(found.gap <= 20.0 * TOLERANCE * np.maximum(found.spend, 1e-6))
 
 
 SPOILED = {
@@ -122,4 +124,6 @@ def test_flows_are_not_named_where_no_one_asks():
     loud = native.solve_path(*sides(both), first.price, epsilon=first.epsilon, tolerance=1e-6, flows=True)
     assert loud.flows is not None
     assert loud.flows.proposal.shape == first.price.shape
-    np.testing.assert_array_equal(loud.price, quiet.price)
+    assert loud.flows.taken.shape == both.retailer.side.cost.shape
+    assert loud.flows.shipped.shape == both.supplier.side.cost.shape
+    np.testing.assert_allclose(loud.flows.shipped.sum(axis=-1), loud.flows.proposal, atol=1e-12)

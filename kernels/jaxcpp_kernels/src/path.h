@@ -1,13 +1,14 @@
 // The annealed path of one contract: the state machine of jaxcpp/transport/path.py.
 #pragma once
 
-#include "load.h"
-#include "settle.h"
+#include "through.h"
 
 namespace {
 
 struct Path {
-  Side retailer, supplier;
+  Side retailer, supplier;  // joined, the retailer's is the joined side, and there is no supplier
+  Through through;
+  bool joined;
   Laplacian slope;
   int n, stride;     // nodes in use, padded to vectors
   double *price, *trial, *move, *gradient, *step, *tangent;
@@ -20,6 +21,7 @@ struct Path {
 inline void lay_out(Path* self, Arena* arena, int64_t nodes, int64_t retailer_columns, int64_t supplier_columns) {
   lay_out(&self->retailer, arena, retailer_columns, nodes);
   lay_out(&self->supplier, arena, supplier_columns, nodes);
+  lay_out(&self->through, arena, nodes, retailer_columns, supplier_columns);
   lay_out(&self->slope, arena, int(nodes));
   const size_t stride = padded_floats(int(nodes) + 1);
   double** const by_node[] = {&self->price,    &self->trial, &self->move, &self->gradient,
@@ -42,6 +44,7 @@ inline Totals look(Path* self, double epsilon, double* imbalance) {
     for (int i = 0; i < self->stride; i += kDoubles) paid += load(self->trial + i) * load(self->fixed + i);
     seen.value -= sum_of(paid);
     seen.bound -= sum_of(paid);
+    if (self->joined) seen.spend += margin_shipped(self->through, self->retailer);
     seen.spend = seen.spend < 0.0 ? -seen.spend : seen.spend;
   }
   Doubles sum = {};
@@ -148,12 +151,12 @@ inline void settle(Path* self, const Problem& problem, double epsilon, Result* r
     if (result->proposal) memset(result->proposal, 0, sizeof(double) * size_t(problem.nodes));
     for (int i = 0; result->proposal && i < self->n; ++i) result->proposal[self->nodes[i]] = plan[i];
     spread_out(&self->supplier, price, epsilon);
-    settle_on(&self->supplier, plan);
+    settle_on(&self->supplier, plan, false);
     if (result->shipped) write_flows(&self->supplier, problem.supplier, self->nodes, problem.nodes, result->shipped);
     add_up(&self->supplier, true, self->supplier.plan);
     for (int i = 0; i < self->n; ++i) plan[i] = least(plan[i], self->supplier.plan[i]);
   }
-  settle_on(&self->retailer, plan);
+  settle_on(&self->retailer, plan, false);
   write_flows(&self->retailer, problem.retailer, self->nodes, problem.nodes, result->taken);
 }
 
@@ -170,6 +173,26 @@ inline bool sound(const Problem& problem) {
   for (int64_t i = 0; i < problem.nodes; ++i)
     if (!finite(problem.start[i]) || (problem.plan && !finite(problem.plan[i]))) return false;
   return sound(problem.retailer, problem.nodes) && (problem.plan || sound(problem.supplier, problem.nodes));
+}
+
+// The path of a contract joined over its public nodes.
+inline void follow_joined(const Problem& problem, Path* self, Result* result) {
+  Side* side = &self->retailer;
+  for (int i = 0; i < padded_doubles(self->through.sources + self->through.held_count); ++i)
+    self->fixed[i] = self->move[i] = 0.0;
+  join(&self->through, problem, side, self->trial);
+  self->n = side->n;
+  self->stride = side->stride;
+  self->stranded = 0.0;
+  self->supplier.present = false;
+  memcpy(self->price, self->trial, sizeof(double) * self->stride);
+  resize(&self->slope, self->n);
+  follow(self, problem, result);
+  price_nodes(self->through, problem, side, self->price, result->price);
+  spread_out(side, self->price, result->epsilon);
+  settle_on(side, self->fixed, true);
+  no_flows(problem, result);
+  write_through(self->through, problem, side, result);
 }
 
 inline void follow_one(const Problem& problem, Path* self, Result* result) {
@@ -192,6 +215,8 @@ inline void follow_one(const Problem& problem, Path* self, Result* result) {
     else if (problem.plan)
       self->stranded += __builtin_fabs(problem.plan[i]);
   }
+  self->joined = result->taken && !problem.plan && worth_joining(&self->through, problem, n);
+  if (self->joined) return follow_joined(problem, self, result);
   self->n = n;
   self->stride = padded_doubles(n);
   fill(&self->retailer, problem.retailer, self->nodes, n, 1.0);

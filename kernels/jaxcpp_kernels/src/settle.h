@@ -102,9 +102,9 @@ inline bool give_way(Side* self) {
 }
 
 // One pass of a stage; false where it changes nothing. `ground` is the plan, `plan` the units through each node.
-inline bool fill_pass(Side* self, int stage) {
+inline bool fill_pass(Side* self, int stage, bool all_stock) {
   const int stride = self->stride;
-  const bool last = stage == 4, with_stock = stage == 2 || last, in_use = stage == 0;
+  const bool last = stage == 4, with_stock = all_stock || stage == 2 || last, in_use = stage == 0;
   double *wanting = self->mean, *share = self->exponent, *limit = self->weight;
   if (last) add_up(self, false, self->plan);
   for (int i = 0; i < stride; i += kDoubles) {
@@ -140,8 +140,9 @@ inline bool fill_pass(Side* self, int stage) {
   return gave || sum_of(changed) != 0;
 }
 
-// Make the flows ship exactly `plan` (by node in use), as far as can be.
-inline void settle_on(Side* self, const double* plan) {
+// Make the flows ship exactly `plan` (by node in use), as far as can be. With `all_stock`, there is no plan but
+// stock, which may serve at every stage.
+inline void settle_on(Side* self, const double* plan, bool all_stock) {
   const int stride = self->stride;
   add_up(self, true, self->plan);
   for (int i = 0; i < stride; i += kDoubles) {
@@ -166,7 +167,7 @@ inline void settle_on(Side* self, const double* plan) {
     for (int j = 0; j < self->m; ++j) wanting += most(self->mass[j] - column_sum(self, j) - self->away[j], 0.0);
     if (!(most(sum_of(missing), wanting) > kFilled)) return;
     const int stage = step / kFillPasses;
-    step = fill_pass(self, stage) ? step + 1 : (stage + 1) * kFillPasses;
+    step = fill_pass(self, stage, all_stock) ? step + 1 : (stage + 1) * kFillPasses;
   }
 }
 
