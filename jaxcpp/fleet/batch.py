@@ -24,6 +24,7 @@ from jaxcpp.mechanism.choice import steps
 from jaxcpp.mechanism.contract import Contract
 from jaxcpp.mechanism.status_quo import StatusQuo
 from jaxcpp.transport import kernels
+from jaxcpp.transport.through import worth_joining
 
 ENTRIES = {"cpu": 400_000, "gpu": 50_000_000}
 """Lane entries (public times private nodes) of a batch, by backend: enough to keep the device busy; on a
@@ -251,11 +252,17 @@ def _private(bucket: Bucket, outcome: Outcome, size: int) -> Callable[[Index], I
     return lanes
 
 
+def _searches(lanes: Lanes) -> bool:
+    """Whether a search that sees both sides goes before the turns: native, or of the joined sides."""
+    sources, nodes = lanes.inbound.shape[1:]
+    return kernels.usable(lanes.demand) or worth_joining(nodes, sources, lanes.inventory is not None)
+
+
 def consensus(lanes: Lanes, prepared: Prepared, size: int, settings: Settings, on_lanes: OnLanes) -> Outcome:
-    """Every contract's consensus; one that the native search leaves uncertified is taken up by its twin."""
+    """Every contract's consensus; one that a search leaves uncertified is taken up by turns."""
     everyone = np.arange(store.count(lanes))
     of, state = (lanes,), prepared.state
-    if settings.method != "newton" or not kernels.usable(lanes.demand):
+    if settings.method != "newton" or not _searches(lanes):
         return turns(of, state, everyone, size, "turn", settings.method, settings, on_lanes)[1]
     _, outcome = turns(of, state, everyone, size, "search", "newton", settings, on_lanes)
     certified, missing = store.fetch((outcome.certified(settings.tolerance), outcome.missing))
@@ -314,10 +321,10 @@ def _found(
     """Suppliers' choices and the prices that their searches ended at, as posed; from `start` where known."""
     method, everyone = steps(tolled, settings.method), np.arange(len(start))
     begun = in_batches(size, "pose", (*of, start), (), (method,))
-    native = method == "newton" and kernels.usable(of[0].demand)
-    step = "search_on" if native else "turn_on"
+    searches = method == "newton" and _searches(of[0])
+    step = "search_on" if searches else "turn_on"
     states, found = store.mine(store.fetch(turns(of, begun, everyone, size, step, method, settings, _nobody)))
-    if native and len(left := np.flatnonzero(~found.certified(settings.tolerance))):
+    if searches and len(left := np.flatnonzero(~found.certified(settings.tolerance))):
         mended = store.take(of, left), store.take(begun, left), np.arange(len(left))
         later, better = store.fetch(turns(*mended, size, "turn_on", method, settings, _nobody))
         states, found = store.put((states, found), (later, better), left, len(start))

@@ -38,7 +38,7 @@ from jaxcpp.mechanism.coordinate import exact
 from jaxcpp.mechanism.fees import Schedule
 from jaxcpp.mechanism.smooth import smooth
 from jaxcpp.mechanism.terms import frame
-from jaxcpp.transport import kernels, living, path, rounding
+from jaxcpp.transport import kernels, living, path, rounding, through
 from jaxcpp.transport.rounding import Flows
 from jaxcpp.transport.side import Side
 
@@ -138,21 +138,22 @@ def turn(
 
 
 def search(lane: Lanes, state: Any, tolerance: Money, limit: Int[Array, ""]) -> tuple[Any, Outcome]:
-    """A whole path of price Newton by the native kernel, and a certificate.
+    """A whole path of price Newton by the native kernel, or of the joined sides, and a certificate.
 
-    The platform runs both parties here, so the kernel may see both sides; what it finds is judged by
+    The platform runs both parties here, so a search may see both sides; what it finds is judged by
     the parties' own answers, as in `turn`.
     """
     retailer, vendor, terms = parties(lane)
-    return _searched(retailer.agent(terms), vendor.agent(terms), state, tolerance, limit)
+    return searched(retailer.agent(terms), vendor.agent(terms), state, tolerance, limit)
 
 
-def _searched(
+def searched(
     buys: TransportAgent, ships: TransportAgent, state: Any, tolerance: Money, limit: Int[Array, ""]
 ) -> tuple[Any, Outcome]:
-    state, named = kernels.follow_joint(
-        buys.side, ships.side, buys.lost_margin, ships.unit_margin, state, tolerance, limit
-    )
+    """A search that sees both agents' sides, and what the agents say of what it has found."""
+    follow = kernels.follow_joint if kernels.usable(state.price) else through.follow
+    both = buys.side, ships.side, buys.lost_margin, ships.unit_margin
+    state, named = follow(*both, state, tolerance, limit)
     if named is None:
         return newton.certify(buys, ships, state, tolerance)
     shipped = ships.account(rounding.checked(ships.side, named.shipped, named.proposal), named.proposal)
@@ -220,7 +221,7 @@ def search_on(
     """As `search`, on a price schedule without a toll: the kernel knows two sides."""
     posed = _posed(lane, fees, order)
     assert isinstance(posed.retailer, TransportAgent)
-    return _searched(posed.retailer, posed.supplier, state, tolerance, limit)
+    return searched(posed.retailer, posed.supplier, state, tolerance, limit)
 
 
 def private_on(

@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxcpp.transport.path import PathState, begin_again
 from jaxcpp.transport.side import Side
+from jaxcpp.transport.through import Settled
 
 SWITCH = "JAXCPP_KERNELS"
 """Environment variable: `off` keeps the door shut."""
@@ -68,14 +69,6 @@ def follow_living(
     return _merged(state, found, state.done), None if found.flows is None else found.flows.taken
 
 
-class Settled(eqx.Module):
-    """A proposal and flows for it, as a kernel names them: to be checked (`rounding.checked`)."""
-
-    proposal: Float[Array, " n"]  # units
-    taken: Float[Array, "n m"]  # units, the retailer's, of as much of it as is shipped
-    shipped: Float[Array, "n k"]  # units, the supplier's
-
-
 def follow_joint(
     retailer: Side,
     supplier: Side,
@@ -87,7 +80,7 @@ def follow_joint(
 ) -> tuple[PathState, Settled | None]:
     """The twin of `path.follow` on the sum of both sides, the second at the negative price.
 
-    And the plan and flows that it names at the price reached, if it does.
+    Where it names flows, of `through.follow`, and the plan and flows that it names at the price reached.
     """
     import jaxcpp_kernels as native
 

@@ -44,18 +44,19 @@ def pruned(part: Split) -> tuple[Float[Array, "n m"], Float[Array, " m"]]:
     return lane / total[None, :], away / total
 
 
-def settle(side: Side, part: Split, plan: Float[Array, " n"]) -> Flows:
+def settle(side: Side, part: Split, plan: Float[Array, " n"], all_stock: bool = False) -> Flows:
     """Flows that ship exactly `plan` [units], close to the smoothed `part`.
 
     Every private node's mass is kept, no missing lane is used, stock is not exceeded. What cannot
-    be shipped at all is left in `short`; the caller decides what that means.
+    be shipped at all is left in `short`; the caller decides what that means. With `all_stock` there is no
+    plan but stock, which may serve at every stage.
     """
     lane, away = pruned(part)
     flow, outside = lane * side.mass[None, :], away * side.mass
     shipped = jnp.sum(flow, axis=1)
     most = plan + side.stock
     flow = flow * jnp.where(shipped > most, _ratio(most, shipped), 1.0)[:, None]
-    flow = _filled(side, flow, outside, plan)
+    flow = _filled(side, flow, outside, plan, all_stock)
     return _shipping(side, flow, jnp.sum(flow, axis=1), jnp.sum(flow, axis=0), plan)
 
 
@@ -92,7 +93,11 @@ def _shipping(
 
 
 def _filled(
-    side: Side, flow: Float[Array, "n m"], outside: Float[Array, " m"], plan: Float[Array, " n"]
+    side: Side,
+    flow: Float[Array, "n m"],
+    outside: Float[Array, " m"],
+    plan: Float[Array, " n"],
+    all_stock: bool,
 ) -> Float[Array, "n m"]:
     """Add the flow that is missing, in five stages of a few passes each.
 
@@ -107,7 +112,7 @@ def _filled(
     def one(stage: Int[Array, ""], now: Float[Array, "n m"]) -> Float[Array, "n m"]:
         yields = (stage == 4) & needless
         firm = jnp.where(yields[None, :], 0.0, now)
-        most = jnp.where((stage == 2) | (stage == 4), plan + side.stock, plan)
+        most = jnp.where(all_stock | (stage == 2) | (stage == 4), plan + side.stock, plan)
         room = jnp.maximum(most - jnp.sum(firm, axis=1), 0.0)
         wanting = side.mass - jnp.sum(firm, axis=0) - jnp.where(stage == 3, 0.0, outside)
         wanting = jnp.where(yields, 0.0, jnp.maximum(wanting, 0.0))

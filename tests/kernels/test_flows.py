@@ -73,7 +73,7 @@ def state_of(both: Parties, epsilon: float) -> path.PathState:
 def judged(both: Parties, state: path.PathState) -> tuple[ended.Outcome, ended.Outcome]:
     """What a search says of its own flows, and what the twin says of a path of its own."""
     buys, ships = both
-    _, found = programs._searched(buys, ships, state, jnp.asarray(TOLERANCE), jnp.asarray(200, jnp.int32))
+    _, found = programs.searched(buys, ships, state, jnp.asarray(TOLERANCE), jnp.asarray(200, jnp.int32))
     way = path.follow(newton.evaluate(buys, ships), state, jnp.asarray(0.5 * TOLERANCE), 200)
     return found, ended.settle(buys, ships, path.reached(way), way.epsilon, way.rounds)
 
