@@ -67,7 +67,7 @@ def test_a_joined_side_is_bounded_as_both_are():
         return bound(through.join(ours, theirs), price), bound(ours, nodes) + bound(theirs, -nodes)
 
     price = np.abs(np.random.default_rng(1).normal(0.0, 0.3, (LANES, both.supplier.side.mass.shape[1])))
-    whole, parts = jax.vmap(one)(both, price)
+    whole, parts = jax.vmap(one)(both, jnp.asarray(price))
     # A source's own price may be more than its best node pays: the nodes' prices are never worse.
     assert np.all(parts >= whole - 1e-12)
     assert np.mean(parts - whole) < 0.2
