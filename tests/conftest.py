@@ -49,6 +49,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("exhaustive") is not None:
+            item.add_marker(pytest.mark.slow)
+
+
 def _shape_checks(config: pytest.Config) -> bool:
     return importlib.util.find_spec("beartype") is not None and not config.getoption("--no-shape-checks")
 

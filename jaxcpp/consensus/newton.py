@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxcpp.agents.protocol import Agent, Respondent, Responder
+from jaxcpp.agents.protocol import Respondent, Responder
 from jaxcpp.consensus.outcome import Outcome, settle
 from jaxcpp.transport import path
 
@@ -44,8 +44,8 @@ def evaluate(retailer: Respondent, supplier: Respondent) -> path.Evaluate:
 
 
 def begin(
-    retailer: Agent[Any],
-    supplier: Agent[Any],
+    retailer: Any,
+    supplier: Any,
     price: Float[Array, " n"] | None = None,
     warm: Bool[Array, ""] | None = None,
 ) -> path.PathState:

@@ -36,7 +36,7 @@ def test_brackets_of_one_number_overlap():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("absent", ["jit", "excluded"])
+@pytest.mark.parametrize("absent", ["jit", pytest.param("excluded", marks=pytest.mark.exhaustive)])
 def test_a_small_comparison_is_checked_timed_and_stored(absent, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(CASES, "S", SMALL)
     command = ["--size", "S", "--batch", "2", "--vendors", "2", "--repeats", "1", "--absent", absent]

@@ -77,7 +77,7 @@ def test_every_flag_arrives(settings):
         "max_rounds": 9,
         "device": "cpu",
         "agents": None,
-        "warm_start": Path("earlier"),
+        "warm_start": "earlier",
     }
 
 
@@ -199,7 +199,7 @@ def test_impossible_values(run, tmp_path, words, message):
     [
         (
             "tolerence = 1e-3\n",
-            "sets tolerence; known names: absent, agents, batch, device, fee, flows, just_in_time",
+            "sets tolerence; known names: absent, agents, batch, cluster, device, fee, flows, just_in_time",
         ),
         ("tolerance = \n", "is not TOML"),
         ("tolerance = 2.0\n", "2 is not between 0 and 1"),

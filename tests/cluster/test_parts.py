@@ -215,8 +215,9 @@ def test_bad_input_stops_before_anything_is_solved(fleet, one, tmp_path):
     assert engine.done == []
     assert same(run, one)  # the earlier run still stands
     write_fleet(tmp_path / "mixed", mixed().tables(), {})
-    with pytest.raises(RefusedError, match="--flows: not done for products that share"):
-        plan_in_parts(Asked(str(tmp_path / "mixed"), str(run), Settings(flows=True), part_size=SIZE), engine)
+    fees = Settings(fees=(FeeRule(product="shared-p000", additive=1.0),))
+    with pytest.raises(RefusedError, match="only deviation can be charged by product"):
+        plan_in_parts(Asked(str(tmp_path / "mixed"), str(run), fees, part_size=SIZE), engine)
 
 
 def test_bad_products_are_left_out_as_in_one_process(tmp_path):

@@ -65,7 +65,7 @@ def test_commands_are_found_and_options_that_are_not_there_are_told():
 def test_files_that_pages_print_can_be_read(tmp_path):
     blocks = [
         block
-        for page in ("files.md", "agent-protocol.md")
+        for page in ("files.md", "tuning.md", "agent-protocol.md")
         for block in re.findall(r"```toml\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
     ]
     fees, prior, agents = (tmp_path / f"{name}.toml" for name in ("fees", "prior", "agents"))

@@ -38,8 +38,15 @@ def rule_of(answer: Answer, rules: tuple[FeeRule, ...]) -> FeeRule:
     return max(fitting, key=lambda rule: 2 * bool(rule.vendor) + bool(rule.product), default=FeeRule())
 
 
-@pytest.mark.parametrize("units", ["continuous", "integer"])
-@pytest.mark.parametrize("kind", ["weighted", "tolled"])
+@pytest.mark.parametrize(
+    ("kind", "units"),
+    [
+        ("weighted", "continuous"),
+        ("tolled", "integer"),
+        pytest.param("weighted", "integer", marks=pytest.mark.exhaustive),
+        pytest.param("tolled", "continuous", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_every_choice_is_the_best_on_its_schedule(tmp_path, kind, units: Units):
     sample = whole_sample() if units == "integer" else random_sample(7, CONTRACTS)
     fleet = read(sample.tables(), tmp_path / "fleet")

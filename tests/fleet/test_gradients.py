@@ -31,7 +31,9 @@ def bucket(folder: Any) -> tuple[Bucket, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("smoothing", [None, SMOOTHING], ids=["exact", "smoothed"])
+@pytest.mark.parametrize(
+    "smoothing", [pytest.param(None, marks=pytest.mark.exhaustive), SMOOTHING], ids=["exact", "smoothed"]
+)
 def test_a_batch_s_derivatives_are_its_contracts_own(tmp_path, smoothing):
     one, fees = bucket(tmp_path)
     lanes: Any = one.lanes

@@ -24,6 +24,7 @@ def solved(products: int, folder) -> tuple[BundleSolved, float]:
     return part, joint_utility(coupled)[0]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_six_hundred_products_of_a_vendor_are_one_certified_contract(tmp_path):
     few, _ = solved(75, tmp_path)

@@ -42,7 +42,7 @@ def test_rows_in_another_order(solved, tmp_path):
     assert first == second
 
 
-@pytest.mark.parametrize("batch", [BATCH, 64])
+@pytest.mark.parametrize("batch", [BATCH, pytest.param(64, marks=pytest.mark.exhaustive)])
 def test_batches_of_another_size(small, tmp_path, batch):
     _, fleet = small
     usual = files(plan_fleet(fleet, Settings()), tmp_path / "usual")

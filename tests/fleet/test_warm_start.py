@@ -72,6 +72,7 @@ def test_another_demand_takes_fewer_rounds_to_the_same_certificates(tonight, fir
     assert rounds(warm).mean() < 0.9 * rounds(cold).mean()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_by_admm_it_takes_fewer_rounds_too(tmp_path):
     """Few contracts of one week: the protocol for black boxes is a slow one."""

@@ -102,6 +102,7 @@ def test_by_hand(tmp_path):
     assert found.summary["cumulative_supplier_surplus"][-1] == pytest.approx(130.0, abs=CENT)
 
 
+@pytest.mark.exhaustive
 def test_a_price_of_next_to_nothing_changes_next_to_nothing(tmp_path):
     fleet = random_fleet(tmp_path / "fleet", contracts=1, weeks=3)
     free, dear = (rolled(fleet, weeks=2, window=2, churn=price) for price in (0.0, 1e-7))

@@ -114,6 +114,7 @@ def test_a_contract_twice_in_a_batch(emulated, monkeypatch):
         np.testing.assert_array_equal(np.asarray(leaf)[: len(start)], np.asarray(leaf)[len(start) :])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_the_cpu_kernels_own_tests(tmp_path):

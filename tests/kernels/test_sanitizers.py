@@ -90,6 +90,7 @@ def test_random_problems_and_garbage(flags, every, tmp_path):
     assert f"{BATCHES} batches" in done.stdout
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize(

@@ -138,11 +138,19 @@ def complain(found: list[Case], wrong: Callable[[Case], bool]) -> None:
     assert not bad, f"{len(bad)} of {len(found)}:\n" + "\n".join(bad[:4])
 
 
+MORE = (("newton", "weighted", (2, 3, 2, 3), 96), ("newton", "everything", (4, 5, 3, 3), 64))
 FAST = (("newton", "everything", (1, 1, 1, 1), 32), ("newton", "everything", (2, 3, 2, 3), 128))
 
 
 @pytest.fixture(
-    params=[case if case in FAST else pytest.param(case, marks=pytest.mark.slow) for case in CASES],
+    params=[
+        pytest.param(case, marks=pytest.mark.exhaustive)
+        if case in MORE
+        else case
+        if case in FAST
+        else pytest.param(case, marks=pytest.mark.slow)
+        for case in CASES
+    ],
     ids=lambda case: f"{case[0]}-{case[1]}-{'x'.join(map(str, case[2]))}",
     scope="module",
 )
@@ -216,7 +224,7 @@ def test_the_efficiency_lost_is_within_its_certified_error(batch):
     complain(certified(batch), wrong)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_batches_hold_what_the_tests_speak_of():
     found = [case for batch in CASES for case in certified(batch)]
     accepted = [case for case in found if case.contract.accepted]

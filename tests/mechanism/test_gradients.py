@@ -159,6 +159,7 @@ def test_the_price_moves_with_an_additive_fee_one_for_one():
     assert np.sum(found) >= len(problems) // 2
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_forward_and_reverse_agree():
     def numbers(at: jax.Array) -> jax.Array:

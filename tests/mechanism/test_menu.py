@@ -68,7 +68,13 @@ def test_plans_that_one_party_cannot_carry_out():
 
 
 @pytest.mark.parametrize(
-    "fee", [AdditiveFee(50.0), MultiplicativeFee(1.0), DeviationFee(0.5, 0.25)], ids=["add", "mult", "dev"]
+    "fee",
+    [
+        pytest.param(AdditiveFee(50.0), marks=pytest.mark.exhaustive),
+        pytest.param(MultiplicativeFee(1.0), marks=pytest.mark.exhaustive),
+        DeviationFee(0.5, 0.25),
+    ],
+    ids=["add", "mult", "dev"],
 )
 def test_the_whole_menu_consensus_and_direct_vcg_are_one_mechanism(fee):
     """Theorems 1-3 on the paper's example: every whole plan on the menu, and the same plan and price."""

@@ -74,7 +74,7 @@ def test_other_numbers_compile_nothing(tolerance):
     batch = stack([parties(problem) for problem in dearer])
     fees = np.linspace(0.0, 40.0, LANES)
     with jax.no_tracing(True):
-        contract = program("newton")(*batch, fees, np.float64(tolerance))
+        contract = program("newton", AdditiveFee, "obliged")(*batch, fees, np.float64(tolerance))
     assert np.isin(contract.status, ("accepted", "declined", "no_gain")).all()
 
 

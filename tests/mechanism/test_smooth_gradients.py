@@ -58,6 +58,7 @@ def test_central_differences_for_every_parameter(flags):
         assert np.max(np.abs(analytic - numeric) / scale) <= CLOSE, name
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_forward_and_reverse_agree_and_a_batch_is_its_lanes():
     """`w (J v) = (w J) v` for every leaf, and `vmap` of the reverse pass is a loop over it."""
