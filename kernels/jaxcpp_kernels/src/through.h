@@ -132,14 +132,17 @@ inline void price_nodes(const Through& self, const Problem& problem, Side* side,
     *at = least(*at, price[self.sources + h]);
   }
   for (int64_t i = 0; i < problem.nodes; ++i) {
-    if (to[i] < 0.5 * kMissing) continue;
+    if (to[i] < 0.5 * kMissing) {
+      if (!finite(to[i])) to[i] = problem.start[i];  // of an infinitely cheap lane
+      continue;
+    }
     const NodeLanes lanes = lanes_of(problem.retailer, i);
     double high = problem.start[i];
     for (int at = 0; at < side->m; ++at) {
       const double cost = cost_of(lanes, self.column[at]);
       if (cost < kMissing) high = most(high, best_of(*side, at) - cost);
     }
-    to[i] = high;
+    to[i] = finite(high) ? high : problem.start[i];
   }
 }
 
