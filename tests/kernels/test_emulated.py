@@ -7,6 +7,7 @@ test_sanitizers.py has them under the thread sanitizer.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import subprocess
 import sys
@@ -24,14 +25,19 @@ HERE = Path(__file__).resolve().parent
 BLOCKS = [(1, 1), (8, 4)]  # threads of a block, of its warps
 
 
+@functools.cache
+def door(folder: Path, threads: int, lanes: int) -> str:
+    """The name under which XLA knows an emulated core; it takes a name once a process."""
+    name = f"jaxcpp_follow_emulated_{threads}"
+    library = ctypes.CDLL(str(compiled(folder / name, threads, lanes)))
+    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library.jaxcpp_follow), platform="cpu")
+    return name
+
+
 @pytest.fixture(scope="module", params=BLOCKS, ids=lambda block: f"{block[0]} threads, warps of {block[1]}")
 def emulated(request, tmp_path_factory):
     """The name under which XLA knows the emulated core."""
-    library = compiled(tmp_path_factory.mktemp("emulated"), *request.param)
-    name = f"jaxcpp_follow_emulated_{request.param[0]}"
-    door = jax.ffi.pycapsule(ctypes.CDLL(str(library)).jaxcpp_follow)
-    jax.ffi.register_ffi_target(name, door, platform="cpu")
-    return name
+    return door(tmp_path_factory.getbasetemp(), *request.param)
 
 
 def compiled(folder: Path, threads: int, lanes: int) -> Path:
@@ -40,6 +46,7 @@ def compiled(folder: Path, threads: int, lanes: int) -> Path:
         command, include = build.compiler(), build.headers()
     except build.BuildError as error:
         pytest.skip(str(error))
+    folder.mkdir(exist_ok=True)
     library = folder / "emulated.so"
     flags = [f"-DJAXCPP_BLOCK_THREADS={threads}", f"-DJAXCPP_BLOCK_LANES={lanes}"]
     flags += [

@@ -191,5 +191,5 @@ def test_smoothing_and_fees_are_numbers_of_one_program():
 def test_smoothing_is_refused_in_words():
     with pytest.raises(ValueError, match=r"smoothing must be above 0 \[currency / unit\]; got 0"):
         coordinate(*TOY, smoothing=0.0)
-    with pytest.raises(ValueError, match="leave `method` and `max_rounds`"):
+    with pytest.raises(ValueError, match="leave `method`, `max_rounds` and `just_in_time`"):
         coordinate(*TOY, smoothing=0.1, method="admm")
