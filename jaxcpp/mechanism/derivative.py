@@ -73,8 +73,7 @@ def _choice_moves(params: Any, held: tuple[tuple[Schedule, Terms], Outcome]) -> 
     if isinstance(one, TolledAgent):
         dual = implicit.still(one).dual(outcome.price)
         inner = path.reached(implicit.search(dual, outcome.price, epsilon))
-        # Without the barrier XLA's CPU back end (jax 0.10) was seen to make NaN of finite numbers in reverse.
-        both = jax.lax.optimization_barrier(jnp.concatenate([inner, outcome.price]))
+        both = jnp.concatenate([inner, outcome.price])
         moved = implicit.optimum(tolled.evaluate, (one, other), both, epsilon)
         (taking, price), one = jnp.split(moved, 2), one.agent
     else:

@@ -75,9 +75,14 @@ class Split(eqx.Module):
 def exponents(
     side: Side, price: Float[Array, " n"], epsilon: Float[Array, ""]
 ) -> tuple[Float[Array, "n m"], Float[Array, " m"], Float[Array, " m"]]:
-    """Exponents of each column's softmin, zero at its best option, and that option's cost."""
+    """Exponents of each column's softmin, zero at its best option, and that option's cost.
+
+    That cost has no derivative: it is a mere reference, and what is made of the exponents does not change when
+    all options of a column do. (A minimum's own derivative divides by how many options equal it, and XLA may
+    compute both sides of that comparison differently: by none, then.)
+    """
     paid = side.cost + price[:, None]
-    best = jnp.minimum(jnp.min(paid, axis=0), side.outside)
+    best = jax.lax.stop_gradient(jnp.minimum(jnp.min(paid, axis=0), side.outside))
     per = 1.0 / epsilon
     lane = jnp.maximum((best[None, :] - paid) * per, FLOOR)
     return lane, jnp.maximum((best - side.outside) * per, FLOOR), best
@@ -117,7 +122,7 @@ def answer(side: Side, price: Float[Array, " n"], epsilon: Float[Array, ""]) -> 
         value=jnp.sum(side.mass * (best - epsilon * log_total)) - epsilon * jnp.sum(side.stock * softened),
         bias=epsilon * jnp.sum(side.mass * (log_total - mean))
         + epsilon * jnp.sum(side.stock * (softened - pull * chance)),
-        bound=jnp.sum(side.mass * best) - jnp.sum(side.stock * jnp.maximum(price, 0.0)),
+        bound=bound(side, price),
         plan=shipped - side.stock * chance,
         slope=_laplacian(weight * root[None, :], escaping) * per_epsilon + jnp.diag(bend),
         escape=escaping * per_epsilon + bend,

@@ -31,7 +31,6 @@ def bucket(folder: Any) -> tuple[Bucket, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="compiled, a contract of some batches has NaN for its derivative", strict=False)
 @pytest.mark.parametrize(
     "smoothing", [pytest.param(None, marks=pytest.mark.exhaustive), SMOOTHING], ids=["exact", "smoothed"]
 )

@@ -97,7 +97,6 @@ def batch() -> tuple[list[Problem], Params, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="compiled, a contract of some batches has NaN for its derivative", strict=False)
 def test_every_parameter_against_linear_programs():
     """Price, transfer, gain and plan: their exact differences, where they have no kink within the step."""
     problems, params, both = batch()
