@@ -77,9 +77,9 @@ def exponents(
 ) -> tuple[Float[Array, "n m"], Float[Array, " m"], Float[Array, " m"]]:
     """Exponents of each column's softmin, zero at its best option, and that option's cost.
 
-    That cost has no derivative: it is a mere reference, and what is made of the exponents does not change when
-    all options of a column do. (A minimum's own derivative divides by how many options equal it, and XLA may
-    compute both sides of that comparison differently: by none, then.)
+    That cost has no derivative: it is a mere reference, and what is made of the exponents does not change
+    when all options of a column do. (A minimum's own derivative divides by how many options equal it, and
+    XLA may compute both sides of that comparison differently: by none, then.)
     """
     paid = side.cost + price[:, None]
     best = jax.lax.stop_gradient(jnp.minimum(jnp.min(paid, axis=0), side.outside))

@@ -58,7 +58,8 @@ def test_many_devices_answer_as_one(tmp_path):
             ours, theirs = one[column].to_numpy(), several[column].to_numpy()
             if ours.dtype.kind == "f":
                 # A program for several devices adds in another order: a path may end elsewhere within
-                # the tolerance, which is 1e-5.
-                np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-4, err_msg=column)
+                # the tolerance, which is 1e-5. Prices are not certified: any that proves the gap will do.
+                nearly = 1e-4 if name == "prices.parquet" else 1e-5
+                np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=nearly, err_msg=column)
             else:
                 assert one[column] == several[column], column
