@@ -56,15 +56,7 @@ def solve(model: highspy.Highs) -> float:
 def run(instances: Instances, tolerance: float, repeats: int, variant: str) -> Answer:  # noqa: ARG001
     """All contracts on all cores."""
     timed = solve_all(instances, tolerance, repeats, build, solve)
-    return Answer(
-        timed.costs,
-        timed.build,
-        timed.solve,
-        device=f"{timed.workers} processes",
-        megabytes=timed.megabytes,
-        versions={"highspy": importlib.metadata.version("highspy")},
-        accuracy="exact, default tolerances",
-    )
+    return timed.answer({"highspy": importlib.metadata.version("highspy")}, "exact, default tolerances")
 
 
 if __name__ == "__main__":

@@ -65,15 +65,7 @@ def solve(model: Model) -> float:
 def run(instances: Instances, tolerance: float, repeats: int, variant: str) -> Answer:  # noqa: ARG001
     """All contracts on all cores."""
     timed = solve_all(instances, tolerance, repeats, build, solve)
-    return Answer(
-        timed.costs,
-        timed.build,
-        timed.solve,
-        device=f"{timed.workers} processes",
-        megabytes=timed.megabytes,
-        versions={"ortools": ortools.__version__},
-        accuracy=f"exact at costs rounded to {tolerance:g}",
-    )
+    return timed.answer({"ortools": ortools.__version__}, f"exact at costs rounded to {tolerance:g}")
 
 
 if __name__ == "__main__":

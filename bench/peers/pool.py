@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.cases import Instances
 from bench.memory import peak_megabytes
+from bench.peers.answers import Answer
 
 Build = Callable[[Instances, int, float], Any]
 Solve = Callable[[Any], float]
@@ -30,6 +31,18 @@ class Timed:
     solve: list[float]
     workers: int
     megabytes: float  # the most that all workers together held
+
+    def answer(self, versions: dict[str, str], accuracy: str) -> Answer:
+        """What a peer that takes one contract after the other hands in."""
+        return Answer(
+            self.costs,
+            self.build,
+            self.solve,
+            device=f"{self.workers} processes",
+            megabytes=self.megabytes,
+            versions=versions,
+            accuracy=accuracy,
+        )
 
 
 def cores() -> int:

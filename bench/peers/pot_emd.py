@@ -91,15 +91,7 @@ def eliminated(space: tuple[Floats, Floats], time: tuple[Floats, Floats]) -> Flo
 def run(instances: Instances, tolerance: float, repeats: int, variant: str) -> Answer:
     """All contracts on all cores; `variant` is posed or eliminated."""
     timed = solve_all(instances, tolerance, repeats, partial(build, posed=variant == "posed"), solve)
-    return Answer(
-        timed.costs,
-        timed.build,
-        timed.solve,
-        device=f"{timed.workers} processes",
-        megabytes=timed.megabytes,
-        versions={"POT": importlib.metadata.version("POT")},
-        accuracy="exact",
-    )
+    return timed.answer({"POT": importlib.metadata.version("POT")}, "exact")
 
 
 if __name__ == "__main__":

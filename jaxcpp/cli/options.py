@@ -49,6 +49,9 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
+Where = Annotated[
+    Device | None, typer.Option(envvar="JAXCPP_DEVICE", help="Where to solve; JAX's choice by default.")
+]
 FleetFolder = Annotated[Path, typer.Argument(metavar="FLEET", help="Folder of the fleet's tables.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder to write the run's tables to.")]
 FleetAddress = Annotated[

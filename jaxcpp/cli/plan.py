@@ -21,6 +21,7 @@ from jaxcpp.cli.options import (
     Json,
     RunAddress,
     Tolerance,
+    Where,
 )
 from jaxcpp.cli.status import Status, fail
 from jaxcpp.fleet.settings import Absent, JustInTime, Method, Settings, Units
@@ -124,9 +125,7 @@ def plan(
     resume: Annotated[
         bool, typer.Option("--resume", help="Do what is missing of a run in parts that was cut off.")
     ] = False,
-    device: Annotated[
-        Device | None, typer.Option(envvar="JAXCPP_DEVICE", help="Where to solve; JAX's choice by default.")
-    ] = None,
+    device: Where = None,
     config: Config = None,  # noqa: ARG001  (its callback reads the file)
     as_json: Json = False,
 ) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from jaxcpp.cli import backend
 from jaxcpp.cli.agents import TOKEN, credentials, read_token
-from jaxcpp.cli.options import Device
+from jaxcpp.cli.options import Where
 from jaxcpp.cli.status import Status, fail
 
 
@@ -40,9 +40,7 @@ def serve_agent(
         Path | None,
         typer.Option(metavar="FILE", help=f"The token that they must show; by default ${TOKEN} holds it."),
     ] = None,
-    device: Annotated[
-        Device | None, typer.Option(envvar="JAXCPP_DEVICE", help="Where to solve; JAX's choice by default.")
-    ] = None,
+    device: Where = None,
 ) -> None:
     """Answer a coordinator's questions about one vendor's products, until interrupted.
 

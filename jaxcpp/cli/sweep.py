@@ -12,7 +12,7 @@ import typer
 import jaxcpp
 from jaxcpp.cli import backend
 from jaxcpp.cli.fees import SHARES, SIDES, parse_fees
-from jaxcpp.cli.options import Device, FleetFolder, Json, RunFolder, Tolerance, check_plot
+from jaxcpp.cli.options import FleetFolder, Json, RunFolder, Tolerance, Where, check_plot
 from jaxcpp.cli.status import Status, fail
 from jaxcpp.fleet.settings import Settings, Units
 
@@ -97,9 +97,7 @@ def sweep(
     plot: Annotated[
         bool, typer.Option("--plot/--no-plot", help="Draw sweep.svg (needs matplotlib: the extra `plot`).")
     ] = True,
-    device: Annotated[
-        Device | None, typer.Option(envvar="JAXCPP_DEVICE", help="Where to solve; JAX's choice by default.")
-    ] = None,
+    device: Where = None,
     as_json: Json = False,
 ) -> None:
     """Plan a fleet under every fee of a grid: prices, acceptance, efficiency lost.

@@ -15,7 +15,7 @@ import typer
 import jaxcpp
 from jaxcpp.cli import backend
 from jaxcpp.cli.fees import fee_file
-from jaxcpp.cli.options import Device, FleetFolder, Json, RunFolder, Tolerance, check_plot
+from jaxcpp.cli.options import FleetFolder, Json, RunFolder, Tolerance, Where, check_plot
 from jaxcpp.cli.status import Status, fail
 from jaxcpp.cli.toml import read_toml
 from jaxcpp.fleet.rules import FeeRule
@@ -121,9 +121,7 @@ def tune(
     plot: Annotated[
         bool, typer.Option("--plot/--no-plot", help="Draw tune.svg (needs matplotlib: the extra `plot`).")
     ] = True,
-    device: Annotated[
-        Device | None, typer.Option(envvar="JAXCPP_DEVICE", help="Where to solve; JAX's choice by default.")
-    ] = None,
+    device: Where = None,
     as_json: Json = False,
 ) -> None:
     """Tune a fee on a prior over the vendors' costs, and judge it on fresh draws.

@@ -80,8 +80,7 @@ def begin(
     """Open at the supplier's quote, at a price for both sides, or at each side's, the retailer's first."""
     quote = supplier.quote()
     opening = quote if price is None else price
-    blocks = retailer.blocks if isinstance(retailer, Parted) else 1
-    both = _together(opening, opening, blocks) if opening.shape == quote.shape else opening
+    both = _together(opening, opening, retailer.blocks) if opening.shape == quote.shape else opening
     return newton.begin(retailer, supplier, both, warm)
 
 

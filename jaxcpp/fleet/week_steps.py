@@ -62,8 +62,11 @@ def open_week(
         placed = jax.tree.map(lambda a, b: jnp.where(recorded, a, b), bound, placed)
     ships = vendor.agent(terms)
     begin, _ = first_price(ships, terms, price)
-    method = newton if kept is None else tolled
-    state: Any = method.begin(retailer.agent(terms), ships, begin)
+    buys = retailer.agent(terms)
+    if kept is None:
+        state: Any = newton.begin(buys, ships, begin)
+    else:
+        state = tolled.begin(TolledAgent(buys, kept.toll), ships, begin)
     prepared = Prepared(terms, retailer.profit_at_no_cost(), placed.order, state)
     return Opened(prepared, placed.cancelled)
 

@@ -15,6 +15,7 @@ from jaxcpp.agents.supplier import Supplier
 from jaxcpp.agents.transport_agent import TransportAgent
 from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import Outcome, settle
+from jaxcpp.fleet import programs
 from jaxcpp.mechanism.terms import frame, money
 from jaxcpp.transport import path
 from tests.oracles.problem import Problem
@@ -90,6 +91,28 @@ def twin(both: Parties) -> Outcome:
     evaluate, state = newton.evaluate(*both), newton.begin(*both)
     ended = path.follow(evaluate, state, jnp.asarray(0.5 * TOLERANCE), ROUNDS)
     return settle(both.retailer, both.supplier, ended.price, ended.epsilon, ended.rounds)
+
+
+@jax.vmap
+def beside_a_path(both: Parties) -> tuple[path.PathState, Outcome, Outcome]:
+    """A search that sees both sides, and a path that asks both parties round by round: states and worth."""
+    buys, ships = both
+    begun = newton.begin(buys, ships)
+    after, found = programs.searched(
+        buys, ships, begun, jnp.asarray(TOLERANCE), jnp.asarray(ROUNDS, jnp.int32)
+    )
+    way = path.follow(newton.evaluate(buys, ships), begun, jnp.asarray(0.5 * TOLERANCE), ROUNDS)
+    return after, found, settle(buys, ships, path.reached(way), way.epsilon, way.rounds)
+
+
+def worth_the_same(found: Outcome, turns: Outcome) -> None:
+    """Two plans certified apart bracket one optimum; of a search's own, some go on at a tighter target."""
+    noise = 1e-12 * (1.0 + np.abs(np.asarray(found.cost)))
+    assert np.all(found.bound <= turns.cost + noise)
+    assert np.all(turns.bound <= found.cost + noise)
+    assert np.all(found.missing <= 1e-12)
+    assert np.mean(found.gap <= TOLERANCE * np.maximum(found.spend, 1e-6)) > 0.8
+    assert np.all(found.gap <= 20.0 * TOLERANCE * np.maximum(found.spend, 1e-6))
 
 
 def opening(both: Parties) -> native.Path:

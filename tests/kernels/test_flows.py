@@ -10,12 +10,9 @@ import jaxcpp_kernels as native
 import numpy as np
 import pytest
 
-from jaxcpp.consensus import newton
-from jaxcpp.consensus import outcome as ended
-from jaxcpp.fleet import programs
-from jaxcpp.transport import kernels, path, rounding
+from jaxcpp.transport import kernels, rounding
 from jaxcpp.transport.side import Side, split
-from tests.kernels.contracts import TOLERANCE, Parties, batch, opening, sides
+from tests.kernels.contracts import batch, beside_a_path, opening, sides, worth_the_same
 from tests.strategies import Options
 from tests.transport.sides import random_side, stacked
 
@@ -63,33 +60,11 @@ KINDS = {
 }
 
 
-def state_of(both: Parties, epsilon: float) -> path.PathState:
-    first = opening(both)
-    return jax.vmap(path.start)(first.price, jnp.full_like(first.epsilon, epsilon))
-
-
-@jax.jit
-@jax.vmap
-def judged(both: Parties, state: path.PathState) -> tuple[ended.Outcome, ended.Outcome]:
-    """What a search says of its own flows, and what the twin says of a path of its own."""
-    buys, ships = both
-    _, found = programs.searched(buys, ships, state, jnp.asarray(TOLERANCE), jnp.asarray(200, jnp.int32))
-    way = path.follow(newton.evaluate(buys, ships), state, jnp.asarray(0.5 * TOLERANCE), 200)
-    return found, ended.settle(buys, ships, path.reached(way), way.epsilon, way.rounds)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_plan_and_price_are_worth_what_the_twin_s_are(kind):
     """Joined over the public nodes where that is smaller, and not where it is not."""
-    both = batch(KINDS[kind], lanes=16)
-    found, twin = judged(both, state_of(both, 0.05))
-    noise = 1e-12 * (1.0 + np.abs(np.asarray(found.cost)))
-    assert np.all(found.bound <= twin.cost + noise)
-    assert np.all(twin.bound <= found.cost + noise)
-    assert np.all(found.missing <= 1e-12)
-    # Some go on at a tighter target, as with any path.
-    assert np.mean(found.gap <= TOLERANCE * np.maximum(found.spend, 1e-6)) > 0.8
-    assert np.all(found.gap <= 20.0 * TOLERANCE * np.maximum(found.spend, 1e-6))
+    _, found, turns = jax.jit(beside_a_path)(batch(KINDS[kind], lanes=16))
+    worth_the_same(found, turns)
 
 
 SPOILED = {
