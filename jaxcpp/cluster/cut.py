@@ -17,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from jaxcpp.cluster.ids import Ids, columns_of, distinct, texts, weeks_of
+from jaxcpp.fleet.contracts import ESCAPED
 from jaxcpp.tables.chosen import Chosen
 from jaxcpp.tables.files import stream_table
 from jaxcpp.tables.places import Folder, opened
@@ -161,7 +162,7 @@ def _own_capacity(fleet: Folder, weeks: int, pairs: pa.Array, names: pa.Array) -
 def _order(offers: pa.Table) -> Codes:
     """The place of each offer in the order of contract ids."""
     vendor = offers["vendor_id"]
-    for mark, word in (("%", "%25"), (":", "%3A")):  # as fleet.contracts.contract_ids
+    for mark, word in ESCAPED:
         vendor = pc.replace_substring(vendor, mark, word)
     names = pc.binary_join_element_wise(vendor, offers["product_id"], ":")
     place = np.empty(offers.num_rows, dtype=np.int64)

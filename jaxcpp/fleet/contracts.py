@@ -67,8 +67,13 @@ def of_offers(fleet: Fleet, rows: Index) -> Contracts:
     return Contracts(ids[order], rows[order].astype(np.intp), vendor[order], product[order])
 
 
+ESCAPED = (("%", "%25"), (":", "%3A"))
+"""In a vendor's name, in this order: the first colon ends it, so that no two contracts have one id."""
+
+
 def contract_ids(fleet: Fleet, vendor: Index, product: Index) -> NDArray[Any]:
     """`vendor:product`. No product is in two contracts of a vendor, so its first one names a contract."""
-    # The first colon ends the vendor: no two contracts have one id, whatever the names hold.
-    names = np.char.replace(np.char.replace(fleet.vendor_ids.astype(str), "%", "%25"), ":", "%3A")
+    names = fleet.vendor_ids.astype(str)
+    for mark, word in ESCAPED:
+        names = np.char.replace(names, mark, word)
     return np.asarray(np.char.add(np.char.add(names[vendor], ":"), fleet.product_ids[product].astype(str)))
