@@ -26,7 +26,8 @@ class Peer:
 
     `most` is how many contracts of each size it gets, so that a slow one ends too; they are the first of
     the batch. A peer that is not `exact` stops where it can: what it reaches is told, not held against it.
-    It is `given` the tightest tolerance only, the loosest only, or each in turn.
+    It is `given` the tightest tolerance only, the loosest only, or each in turn. `environment` is added to
+    that of its process.
     """
 
     module: str
@@ -36,6 +37,7 @@ class Peer:
     most: dict[str, int] | None = None
     exact: bool = True
     tolerances: Literal["each", "tightest", "loosest"] = "tightest"
+    environment: dict[str, str] | None = None
 
     def given(self, tolerances: Sequence[float]) -> list[float]:
         """Which of the tolerances it is asked for."""
@@ -49,6 +51,10 @@ class Peer:
 
 PEERS = {
     "jaxcpp": Peer("bench.peers.jaxcpp_batch", "jax", "jaxcpp", "newton", tolerances="each"),
+    "jaxcpp-xla": Peer(
+        "bench.peers.jaxcpp_batch", "jax", "jaxcpp without its kernels", "newton",
+        environment={"JAXCPP_KERNELS": "off"},
+    ),
     "ortools": Peer("bench.peers.ortools_flow", "ortools", "OR-Tools flow"),
     "highs": Peer("bench.peers.highs_lp", "highspy", "HiGHS", most={"S": 256, "M": 128, "L": 16, "W": 2}),
     "pot": Peer(
@@ -70,7 +76,7 @@ PEERS = {
     ),
 }  # fmt: skip
 
-SIDE_BY_SIDE = ("jaxcpp", "ortools", "highs", "pot", "pot-eliminated", "moreau", "mpax")
+SIDE_BY_SIDE = ("jaxcpp", "jaxcpp-xla", "ortools", "highs", "pot", "pot-eliminated", "moreau", "mpax")
 """Asked for by default: all that solve the joint plan in one place, beside the main job."""
 
 
@@ -100,6 +106,6 @@ def ask(peer: Peer, instances: Path, tolerance: float, repeats: int, contracts: 
         command = [sys.executable, "-m", peer.module, str(instances), str(out)]
         command += ["--tolerance", repr(tolerance), "--repeats", str(repeats)]
         command += ["--contracts", str(contracts), "--variant", peer.variant]
-        environment = os.environ | own_cache(instances.parent / "compiled")
+        environment = os.environ | own_cache(instances.parent / "compiled") | (peer.environment or {})
         subprocess.run(command, cwd=ROOT, check=True, env=environment)
         return Answer(**json.loads(out.read_text()))

@@ -10,6 +10,7 @@ import typer
 from jaxcpp.cli import backend
 from jaxcpp.cli.fees import parse_fees
 from jaxcpp.cli.options import Device, Fees, FleetFolder
+from jaxcpp.cli.shown import show
 from jaxcpp.cli.status import Status, fail
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ def menu(
     Prices come from the retailer's side alone: nothing the vendor says moves them. Without --hint and
     --plans, plans lead from just-in-time towards each inbound node in turn.
     """
-    from rich.console import Console
-
     from jaxcpp import tables
 
     if hint is not None and plans is not None:
@@ -69,7 +68,7 @@ def menu(
         fail(str(error), Status.BAD_INPUT)
     columns, listed = served(table, ids, units)
     tables.write_menu(columns, listed, out)
-    Console().print(_shown(columns, units, table.inbound_ids, table.order, read.currency))
+    show(_shown(columns, units, table.inbound_ids, table.order, read.currency))
     typer.echo(f"written to {out}")
 
 

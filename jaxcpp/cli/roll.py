@@ -15,6 +15,7 @@ import jaxcpp
 from jaxcpp.cli import backend
 from jaxcpp.cli.fees import parse_fees
 from jaxcpp.cli.options import Config, Device, Fees, FleetFolder, Json, RunFolder, Tolerance
+from jaxcpp.cli.shown import show
 from jaxcpp.cli.status import Status, fail
 from jaxcpp.fleet.roll_settings import Forecast, Policy, RollError, RollSettings
 from jaxcpp.fleet.settings import Settings
@@ -235,8 +236,8 @@ def _report(document: dict[str, Any], currency: str, folder: Path, *, as_json: b
             table.add_row(
                 *(f"{row[name]}" if name == "week" else f"{row[name]:,.2f}" for name in shown.values())
             )
+        show(table)
         console = Console()
-        console.print(table)
         money = f" {currency}" if currency else ""
         console.print(
             f"{document['contracts']:,} contracts, {len(document['weeks'])} weeks; money in{money}, against "

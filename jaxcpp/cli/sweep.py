@@ -13,6 +13,7 @@ import jaxcpp
 from jaxcpp.cli import backend
 from jaxcpp.cli.fees import SHARES, SIDES, parse_fees
 from jaxcpp.cli.options import FleetFolder, Json, RunFolder, Tolerance, Where, check_plot
+from jaxcpp.cli.shown import show
 from jaxcpp.cli.status import Status, fail
 from jaxcpp.fleet.settings import Settings, Units
 
@@ -147,7 +148,7 @@ def sweep(
     if as_json:
         typer.echo(json.dumps(totals, indent=2))
     else:
-        Console().print(_table(totals, _title(grid)))
+        show(_table(totals, _title(grid)))
         typer.echo(f"written to {run}; money in {read.currency}")
     if any(totals["not_certified"]):
         typer.echo(f"{max(totals['not_certified']):,} contracts are not certified", err=True)

@@ -16,6 +16,7 @@ import jaxcpp
 from jaxcpp.cli import backend
 from jaxcpp.cli.fees import fee_file
 from jaxcpp.cli.options import FleetFolder, Json, RunFolder, Tolerance, Where, check_plot
+from jaxcpp.cli.shown import show
 from jaxcpp.cli.status import Status, fail
 from jaxcpp.cli.toml import read_toml
 from jaxcpp.fleet.rules import FeeRule
@@ -188,7 +189,7 @@ def tune(
     if as_json:
         typer.echo(json.dumps(facts["tuned"], indent=2))
         return
-    Console().print(_table(tuned, numbers))
+    show(_table(tuned, numbers))
     typer.echo(
         f"on fresh draws the fees take {totals['take']:,.2f} {read.currency} and leave the vendors "
         f"{totals['kept']:,.2f}; a plain grid of fees takes {totals['grid_take']:,.2f}"
