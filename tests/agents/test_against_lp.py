@@ -129,6 +129,7 @@ def cost(case: Case, side: str) -> float:
 
 
 @pytest.mark.parametrize("side", SIDES)
+@pytest.mark.slow
 def test_the_bracket_holds_the_exact_cost_and_is_tight(side):
     wide = []
     for case in cases():

@@ -11,6 +11,8 @@ from bench.cases import Case, generate
 from bench.network import costs, network
 from bench.peers.registry import PEERS, Peer, ask
 
+pytestmark = pytest.mark.slow
+
 SMALL = Case(inbound=3, regions=4, sources=2, weeks=2)
 ACCURACY = {"mpax": 1e-3, "ott-admm": 1e-3}
 

@@ -20,6 +20,7 @@ def ask(run, toy, tmp_path):
     return call
 
 
+@pytest.mark.slow
 def test_section_7_7(ask, tmp_path):
     result = ask("--hint", "dock-2", "--fee", "additive=50")
     assert result.exit_code == 0, result.stderr
@@ -87,6 +88,7 @@ def test_a_bad_file_of_plans(ask, tmp_path, row, message):
     assert "wishes.csv" in result.stderr
 
 
+@pytest.mark.slow
 def test_an_audit_of_the_toy(run, toy):
     result = run("audit", toy, "--lies", "3", "--fee", "multiplicative=0.1")
     assert result.exit_code == 0, result.stderr

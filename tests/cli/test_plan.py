@@ -214,6 +214,7 @@ def share(toy):
     (toy / "sources.csv").write_text("vendor_id,source_id,capacity\nmaker,plant-1,105\nmaker,plant-2,10\n")
 
 
+@pytest.mark.slow
 def test_products_that_share_capacity_are_one_contract(run, toy, tmp_path):
     share(toy)
     assert run("check", toy).exit_code == 0
@@ -227,6 +228,7 @@ def test_products_that_share_capacity_are_one_contract(run, toy, tmp_path):
     assert facts["budget_in_words"].startswith("a deficit of ")
 
 
+@pytest.mark.slow
 def test_shared_capacity_with_fees_in_whole_units_and_with_flows(run, toy, tmp_path):
     share(toy)
     fees = tmp_path / "fees.toml"
@@ -258,6 +260,7 @@ def test_a_share_by_product_is_refused_where_the_transfer_is_for_several(run, to
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_each_vendor_of_a_product_has_its_own_row(run, toy, tmp_path):
     offers = toy / "offers.csv"
     header, row = offers.read_text().splitlines()

@@ -80,6 +80,7 @@ POINTS = (
 
 
 @pytest.mark.parametrize("asked", [("--commit", "1"), ("--commit", "6", "--fee", "multiplicative=0.5")])
+@pytest.mark.slow
 def test_a_roll_that_was_cut_off_anywhere_goes_on_to_the_same_bytes(run, fleet, tmp_path, asked):
     whole = tmp_path / "whole"
     words = (*WORDS, *asked)

@@ -34,6 +34,7 @@ def prior(tmp_path, text: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_prior_that_is_sure_takes_nearly_all_of_the_gain(run, tmp_path):
     words = "--draws", "12", "--fresh", "8", "--no-plot"
     result = run("tune", TOY, tmp_path / "run", "--prior", prior(tmp_path, "own = 0.0\n"), *words)

@@ -292,6 +292,7 @@ def killed_once(job, part):
     return do_part(job, part)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed(fleet, one, tmp_path, monkeypatch):
     from jaxcpp.cluster.workers import workers
 

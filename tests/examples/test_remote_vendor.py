@@ -44,6 +44,7 @@ def port(tmp_path):
         process.communicate()
 
 
+@pytest.mark.slow
 def test_the_toy_fleet_with_its_vendor_at_home(port, tmp_path):
     """A unit moved from the near dock costs the retailer 1 and earns the vendor 5: all of them move."""
     fleet = tmp_path / "fleet"

@@ -11,6 +11,8 @@ import pytest
 from tests.fleet.answers import Answer, Truth
 from tests.fleet.conftest import CONTRACTS
 
+pytestmark = pytest.mark.slow
+
 ISSUED = ("accepted", "no_gain")
 
 

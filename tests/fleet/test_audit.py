@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from jaxcpp.fleet.audit import audit_fleet
 from jaxcpp.fleet.misreports import misreported
 from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
 from tests.fleets import random_sample, read
+
+pytestmark = pytest.mark.slow
 
 CONTRACTS = 48
 

@@ -16,6 +16,8 @@ from tests.fleet.answers import Answer, answers
 from tests.fleets import FLAGS, Sample, from_problems, random_sample, read
 from tests.strategies import Options, build
 
+pytestmark = pytest.mark.slow
+
 CONTRACTS = 48
 
 

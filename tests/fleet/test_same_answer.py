@@ -16,6 +16,8 @@ from jaxcpp.fleet.solve import plan_fleet
 from tests.fleet.answers import files, only
 from tests.fleets import Sample, random_sample, read, shuffled, without
 
+pytestmark = pytest.mark.slow
+
 BATCH = 8
 
 

@@ -48,6 +48,7 @@ def test_all_lanes_in_order_are_the_tree_itself_on_a_device(monkeypatch):
         pytest.param(Settings(batch=8, method="admm", tolerance=1e-4), marks=pytest.mark.exhaustive),
     ],
 )
+@pytest.mark.slow
 def test_a_fleet_on_a_device_is_planned_as_on_the_host(tmp_path, monkeypatch, settings):
     fleet = read(random_sample(3, 12).tables(), tmp_path / "fleet")
     here = files(plan_fleet(fleet, settings), tmp_path / "here")

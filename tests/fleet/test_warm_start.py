@@ -104,6 +104,7 @@ def test_prices_that_are_none_are_not_used(tonight, first, cold, poison):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.slow
 def test_prices_of_another_world_cost_rounds_and_nothing_else(tonight, first, cold, seed):
     rng = np.random.default_rng(seed)
     foreign = {**first.prices, "price": rng.normal(0.0, 30.0, len(first.prices["price"]))}

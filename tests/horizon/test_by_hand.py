@@ -63,6 +63,7 @@ def test_a_fee_is_charged_each_week(fleet):
     assert found.summary["cumulative_retailer_gain"][-1] == pytest.approx(10.0, abs=CENT)
 
 
+@pytest.mark.slow
 def test_base_stock_that_covers_two_weeks(fleet):
     """Position up to 40 in week 0: all of both weeks' demand at the near node; nothing in week 1."""
     found = rolled(fleet, weeks=2, window=2, policy="target", cover=2)

@@ -12,6 +12,8 @@ from jaxcpp.tables.schema import FLEET
 from tests.fleets import from_problems, read
 from tests.horizon.rolls import hand_problem, random_problems, rolled
 
+pytestmark = pytest.mark.slow
+
 CENT = 0.005
 WEEKS = 4
 

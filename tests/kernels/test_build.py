@@ -61,6 +61,7 @@ def test_no_compiler(copy):
     assert python(copy, ASK).stdout.splitlines() == ["False", done.stderr.removeprefix("not built: ").strip()]
 
 
+@pytest.mark.slow
 def test_a_compiler_that_fails(copy):
     source = copy / "src" / "batch.cpp"
     source.write_text("#error spoiled\n")

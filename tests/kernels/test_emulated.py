@@ -21,6 +21,8 @@ from jaxcpp_kernels import build, paths
 
 from tests.kernels.instances import SHAPES, TOLERANCE, alike, contracts
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).resolve().parent
 BLOCKS = [(1, 1), (8, 4)]  # threads of a block, of its warps
 
@@ -122,7 +124,6 @@ def test_a_contract_twice_in_a_batch(emulated, monkeypatch):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_the_cpu_kernels_own_tests(tmp_path):
     """All of them, with the emulated core behind the door."""

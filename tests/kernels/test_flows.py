@@ -16,6 +16,8 @@ from tests.kernels.contracts import batch, beside_a_path, opening, sides, worth_
 from tests.strategies import Options
 from tests.transport.sides import random_side, stacked
 
+pytestmark = pytest.mark.slow
+
 COUNT = 48
 EXACT = 2e-14
 NEAR = 1e-9

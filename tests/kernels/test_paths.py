@@ -12,6 +12,8 @@ import pytest
 from tests.kernels.contracts import TOLERANCE, batch, relative_gap, solve, twin
 from tests.strategies import Options
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = Options(
     6, 8, 4, weeks=2, inventory=True, lost_sales=True, backlog=True, leftovers=True, holes=True, ties=True,
     zeros=True,

@@ -40,6 +40,7 @@ def bracket(side, plan):
     ],
     ids=["plain", "stock, lost sales, leftovers", "ties", "tight"],
 )
+@pytest.mark.slow
 def test_living_with_an_agreed_plan(options, party):
     both = batch(options, lanes=8)
     _, outcome = solve(both)

@@ -143,11 +143,15 @@ def failures(found: list[Case], bad: list[bool], *numbers: str) -> str:
     return "\n".join(lines)
 
 
+def mark(case: tuple[Method, Shape, int]) -> tuple[pytest.MarkDecorator, ...]:
+    """Whether a batch is for the quick tests, for all, or for those that take their time."""
+    if case[1] == (4, 5, 3, 3):
+        return (pytest.mark.exhaustive,)
+    return () if case[:2] == ("newton", (2, 3, 2, 3)) else (pytest.mark.slow,)
+
+
 @pytest.fixture(
-    params=[
-        pytest.param(case, marks=pytest.mark.exhaustive) if case[1] == (4, 5, 3, 3) else case
-        for case in CASES
-    ],
+    params=[pytest.param(case, marks=mark(case)) for case in CASES],
     ids=lambda case: f"{case[0]}-{'x'.join(map(str, case[1]))}",
     scope="module",
 )

@@ -48,6 +48,7 @@ def test_what_cannot_be_served_is_infeasible(spoiled):
         assert lane(contracts, index).unmet == pytest.approx(least, abs=1e-5 * volume), problem
 
 
+@pytest.mark.slow
 def test_admm_calls_nothing_carried_out_that_cannot_be(spoiled):
     contracts = solve(spoiled, 1.0, 1e-3, "admm")
     assert np.isin(contracts.status, ("infeasible", "not_converged")).all(), contracts.status
@@ -64,6 +65,7 @@ def test_the_good_contracts_of_a_batch_do_not_feel_the_bad_ones(spoiled):
 
 
 @pytest.mark.parametrize("method", ["newton", "admm"])
+@pytest.mark.slow
 def test_too_few_rounds_are_said_to_be_too_few(method):
     """A feasible contract cut short is not converged, never infeasible and never accepted."""
     problem = replace(problems_of(SHAPE, 1, seed=9)[0], lost_sale=np.inf)

@@ -20,6 +20,8 @@ from tests.oracles import Problem
 from tests.oracles.problem import Floats
 from tests.strategies import Options, build
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE: dict[Method, float] = {"newton": 1e-6, "admm": 1e-3}
 MAKERS = {make.__name__: make for make in (batches.weighted, batches.deviating, batches.everything)}
 CASES: list[tuple[Method, str, Shape, int]] = [

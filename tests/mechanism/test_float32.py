@@ -17,6 +17,8 @@ from tests.mechanism.batches import stake
 from tests.mechanism.float32 import TOLERANCE, problems
 from tests.oracles import Problem
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SUMS = 64 * np.finfo(np.float32).eps
 """Of the money at stake: what a handful of float32 sums and products may be off by."""

@@ -11,6 +11,8 @@ from jaxcpp.mechanism.menu import hinted, menu
 from tests import oracles
 from tests.mechanism.batches import parties, problems_of, slack
 
+pytestmark = pytest.mark.slow
+
 CENT = 0.005
 RETAILER = Retailer(unit_cost=[[1, 5], [2, 3]], demand=[40, 60], margin=20)
 SUPPLIER = Supplier(unit_cost=[[10, 5], [1, 2]], capacity=[100, 10], margin=20)

@@ -28,6 +28,7 @@ def on_the_platform():
 
 @pytest.mark.parametrize("supplier", SUPPLIERS)
 @pytest.mark.parametrize("retailer", ["ours", *RETAILERS])
+@pytest.mark.slow
 def test_every_pair_of_kinds_reaches_the_exact_optimum_at_the_right_price(retailer, supplier):
     batch = problems()
     contracts = solved(retailer, supplier)

@@ -75,6 +75,7 @@ def is_sound(contracts):
             )
 
 
+@pytest.mark.slow
 def test_the_exact_optimum_is_certified_and_priced_in_few_questions():
     contracts = sound()
     is_sound(contracts)

@@ -107,6 +107,7 @@ def test_a_sweep_over_any_fee_compiles_once():
     assert abs(contracts[0].gain - plain.gain) <= certified + rounding(problems_of(SHAPE, 1, seed=7)[0])
 
 
+@pytest.mark.slow
 def test_the_price_changes_with_a_deviation_fee_as_its_schedule_does():
     """Forward, by differences and by hand: 30 units more at one dock and 30 less at the other."""
     retailer = Retailer(unit_cost=[[1, 5], [2, 3]], demand=[40, 60], margin=20)

@@ -114,6 +114,7 @@ def test_understating_capacity_pays_where_orders_must_be_filled():
 
 @settings(max_examples=3)
 @given(st.integers(0, 2**16), st.sampled_from([lie, understated]), st.sampled_from([0.0, 0.3]))
+@pytest.mark.slow
 def test_no_lie_pays_where_orders_are_voluntary(seed, tell, beta):
     problems = [at_a_loss(problem) for problem in problems_of(SHAPE, LANES, seed)]
     fees = charged(0.5 * beta, beta, 0.0, beta)

@@ -8,6 +8,8 @@ import pytest
 from jaxcpp.mechanism import tuning
 from jaxcpp.mechanism.tuning import NOTHING, Menus, Pairs
 
+pytestmark = pytest.mark.slow
+
 DRAWS = 1000
 
 

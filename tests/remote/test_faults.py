@@ -242,6 +242,7 @@ def test_currencies_that_differ_are_refused(tmp_path, fleet):
     assert "EUR" in reason
 
 
+@pytest.mark.slow
 def test_a_product_that_the_vendor_does_not_offer(tmp_path, fleet):
     """Nothing can be delivered, and all demand must be met: no plan, no price, and no fault of anybody's."""
     import pyarrow.parquet as pq

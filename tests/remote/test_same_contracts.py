@@ -24,6 +24,8 @@ from jaxcpp.tables import read_fleet, read_run, read_side
 from tests.remote.certificates import TOKEN
 from tests.remote.sides import PRODUCTS, VENDORS, write_apart, write_whole
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Settings(tolerance=1e-6)
 COSTS = sorted({cost for _, _, lanes, _ in PRODUCTS.values() for cost in lanes.values()})
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,7 +192,6 @@ def agent_of_hops(tmp_path, authority):
     assert TOKEN not in out + err
 
 
-@pytest.mark.slow
 def test_from_the_command_line(whole, agent_of_hops, authority, tmp_path):
     """The fleet is planned in a process of its own, whose memory is then read."""
     folder, port, _ = agent_of_hops

@@ -12,6 +12,8 @@ from jaxcpp.transport.side import bound
 from tests.kernels.contracts import Parties, batch, beside_a_path, worth_the_same
 from tests.strategies import Options
 
+pytestmark = pytest.mark.slow
+
 LANES = 16
 KINDS = {
     "plain": Options(6, 9, 4),
