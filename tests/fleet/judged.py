@@ -34,12 +34,8 @@ class Judged:
     order: dict[Key, Floats]
     jit: dict[Key, Floats]
     plan: dict[Key, Floats]  # offered
+    issued: dict[Key, Floats]  # carried out
     run: Run
-
-    @property
-    def issued(self) -> dict[Key, Floats]:
-        """The plan carried out."""
-        return self.plan if all(row["status"] == "accepted" for row in self.rows.values()) else self.jit
 
     @property
     def stake(self) -> float:
@@ -82,13 +78,12 @@ def judge(whole: Coupled, fleet: Fleet, run: Run, solved: list[BundleSolved]) ->
             names = {str(fleet.product_ids[product]) for product in piece.bundle.products}
             offers = {key: offer for key, offer in whole.offers.items() if key[1] in names}
             coupled = Coupled({name: whole.products[name] for name in names}, offers, whole.shared)
-            volume = float(part.agreed.known.terms.volume[at])
-            offered = np.asarray(part.found.outcome.plan[at]).reshape(part.plan[at].shape) * volume
-            offered = part.jit[at] if part.settlement.stays[at] else offered
-            order, jit, plan = (
-                plans(coupled, fleet, part, at, u) for u in (part.order[at], part.jit[at], offered)
+            offered = part.jit[at] if part.settlement.stays[at] else part.offered[at]
+            named = (
+                plans(coupled, fleet, part, at, units)
+                for units in (part.order[at], part.jit[at], offered, part.plan[at])
             )
-            yield Judged(coupled, part, at, {key[0]: rows[key] for key in offers}, order, jit, plan, run)
+            yield Judged(coupled, part, at, {key[0]: rows[key] for key in offers}, *named, run)
 
 
 def solve(parts: dict[str, Coupled], folder, settings: Settings) -> list[Judged]:
