@@ -55,33 +55,32 @@ class Decided:
 def decide(table: Table, lives: Lives, size: int, settings: Settings) -> Decided:
     """Settle every bundle.
 
-    The plan without a vendor is settled once more where it is not yet what it will be: in whole units, or where
-    the vendor that stays out delivers less than its share.
+    The plan without a vendor is settled once more where it is not yet what it will be: in whole units, or
+    where the vendor that stays out delivers less than its share.
     """
     settlement = _settled(table, size, settings)
     standing, found = table.standing, table.agreed.found if table.choice is None else table.choice
-    jit, count = standing.vendors.plan, len(table.order)
+    jit, count = np.asarray(standing.vendors.plan), len(table.order)
     unmet = np.zeros(count)
     if table.runs is None:
         plan = np.where((settlement.which == 0)[:, None], found.outcome.plan, jit)
-        return Decided(settlement, plan, found.outcome.plan, unmet)
+        return Decided(settlement, plan, np.asarray(found.outcome.plan), unmet)
     vendors = table.bucket.lanes.here.shape[1]
     left_out = np.flatnonzero((settlement.which >= 1) & (settlement.which <= vendors))
-    vendor = np.clip(settlement.which - 1, 0, vendors - 1).astype(np.int32)
+    vendor = np.clip(settlement.which - 1, 0, vendors - 1).astype(np.intp)
     short = ~feasible(standing.vendors.unfilled[np.arange(count), vendor]) & (settings.absent == "jit")
-    runs, whole = table.runs, settings.units == "integer"
+    whole = settings.units == "integer"
     again = left_out if whole else left_out[short[left_out]]
     carried = store.mine(_carried(settlement.which, count, unmet))
     if whole and len(left_out):
         table = _in_whole_units(table, left_out, vendor, settings)
-        runs = table.runs
-    plan = _plans(table, settlement.which, vendor, runs, found, settings)
+    plan = _plans(table, settlement.which, vendor, found, settings)
     cut = left_out[short[left_out]]
     if len(cut):
         unmet[cut] = _live(table, plan, cut, lives, carried)
     if len(again):
         settlement = _settled(table, size, settings, carried, again, store.mine(settlement))
-        plan = _plans(table, settlement.which, vendor, runs, found, settings)
+        plan = _plans(table, settlement.which, vendor, found, settings)
     offered = np.where((settlement.which > vendors)[:, None], found.outcome.plan, plan)
     return Decided(settlement, plan, offered, unmet)
 
@@ -107,15 +106,13 @@ def _carried(which: Any, count: int, zero: Floats) -> Carried:
     return Carried(which, Cost(zero, zero, zero), np.zeros(count, bool))  # type: ignore[arg-type]
 
 
-def _plans(
-    table: Table, which: Any, vendor: Index, runs: Found | None, found: Found, settings: Settings
-) -> Floats:
+def _plans(table: Table, which: Any, vendor: Index, found: Found, settings: Settings) -> Floats:
     """What is carried out: who stays out delivers what it confirms of its order, or nothing."""
-    assert runs is not None, "there are others"
+    assert table.runs is not None, "there are others"
     lanes, jit = table.bucket.lanes, table.standing.vendors.plan
     owner = np.repeat(lanes.slot, np.prod(table.order.shape[3:]), axis=2).reshape(len(jit), -1)
     apart = np.where(owner == vendor[:, None], jit if settings.absent == "jit" else 0.0,
-                     runs.outcome.plan[np.arange(len(jit)), vendor])  # fmt: skip
+                     table.runs.outcome.plan[np.arange(len(jit)), vendor])  # fmt: skip
     none = which > lanes.here.shape[1]
     return np.where((which == 0)[:, None], found.outcome.plan, np.where(none[:, None], jit, apart))
 

@@ -14,10 +14,13 @@ from jaxcpp.fleet.layout import DUST, MONEY, OF_JIT, ROUNDING
 from jaxcpp.fleet.results import Columns, Run, joined, taken, worst_gap
 from jaxcpp.mechanism import status as codes
 
-ANOTHER = "another vendor of these products has no price, or none that it would pay: just-in-time stands for all of them"
+ANOTHER = (
+    "another vendor of these products has no price, or none that it would pay: just-in-time stands for "
+    "all of them"
+)
 WITHOUT = (
-    "the plan is carried out without this vendor, which {has}: its part in it would be priced {regret:,.2f} above "
-    "what it is worth to the vendor"
+    "the plan is carried out without this vendor, which {has}: its part in it would be priced {regret:,.2f} "
+    "above what it is worth to the vendor"
 )
 OUTSIDE = {"jit": "keeps its just-in-time order", "excluded": "delivers nothing"}
 ESSENTIAL = (

@@ -1,4 +1,4 @@
-"""Just-in-time of bundles: what is ordered of each vendor, what it confirms, and the retailer's life with it."""
+"""Just-in-time of bundles: what is ordered of each vendor, what it confirms, how the retailer lives."""
 
 from __future__ import annotations
 
@@ -108,9 +108,9 @@ def standing_of(
 ) -> Standing:
     """Just-in-time of every bundle in its own scaled units.
 
-    As one of the alternatives of several vendors it counts what is sure to arrive: the orders of those that can
-    fill them, where whether they can is a fact. Where they fill what suits them, which is theirs to say, it
-    counts the whole orders, and only under additive fees: without any it keeps nobody from anything.
+    As one of the alternatives of several vendors it counts what is sure to arrive: the orders of those that
+    can fill them, where whether they can is a fact. Where they fill what suits them, which is theirs to say,
+    it counts the whole orders, and only under additive fees: without any it keeps nobody from anything.
     """
     volume = agreed.known.terms.volume
     unit = volume * agreed.known.terms.money
@@ -170,7 +170,7 @@ def live(
     cut: Index,
     settings: Settings,
 ) -> Orders:
-    """The retailer's life with what has `arrived` [units] of products `cut`; with its orders, of all others."""
+    """The retailer's life with what has `arrived` [units] of products `cut`, and its orders of all others."""
     lived = Orders(
         np.zeros_like(orders.plan),
         orders.lower.copy(),

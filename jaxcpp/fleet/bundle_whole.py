@@ -51,8 +51,8 @@ def whole_plans(
     vendor: Index | None = None,
     how: Absent = "jit",
 ) -> Found:
-    """Some bundles' plans in whole units: all vendors', or those without `vendor` each; see `bundle_steps`."""
-    out = np.full(len(order), NOBODY, np.int32) if vendor is None else vendor
+    """Some bundles' plans in whole units: all vendors', or those without a `vendor` each."""
+    out = np.full(len(order), NOBODY, np.int32) if vendor is None else vendor.astype(np.int32)
 
     def private(row: int) -> Any:
         args = store.take((lanes, fees, order, out, found), np.asarray([row]))

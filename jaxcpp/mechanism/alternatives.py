@@ -2,9 +2,9 @@
 
 The alternatives are the best plan of all vendors, the best plan of all but `m` for every vendor `m`, and
 just-in-time for all. Each is worth the retailer's utility and the vendors', counted `w_m` times with their
-charges on deviations taken off, less `w_m` times the additive fees of those who take part. The best is carried
-out. Who takes part pays its own fees and `1 / w_m` times what the others, so counted and less their fees,
-would have in the best alternative without it over what they have; who stays out pays nothing.
+charges on deviations taken off, less `w_m` times the additive fees of those who take part. The best is
+carried out. Who takes part pays its own fees, and `1 / w_m` times what the others, so counted and less their
+fees, have less than in the best alternative without it; who stays out pays nothing.
 
 What a vendor is left with over what it has outside is then `1 / w_m` times what the best alternative is worth
 over the best without it. That is nothing less than nought, and as large as it can be made if the best
@@ -14,8 +14,8 @@ A vendor that stays out has the part of its order that it confirms, yet the othe
 if its whole share arrived: else a report of its own would move what the others are asked for. What does not
 arrive is the retailer's loss, as it is just in time.
 
-Source: Roberts 1979, "The characterization of implementable choice rules" (affine maximizers); Nisan and Ronen
-2007, "Computationally feasible VCG mechanisms" (maximal in a range); arXiv:2605.16695 Definition 1.
+Source: Roberts 1979, "The characterization of implementable choice rules" (affine maximizers); Nisan and
+Ronen 2007, "Computationally feasible VCG mechanisms" (maximal in a range); arXiv:2605.16695 Definition 1.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Offers(eqx.Module):
 class Alternatives(eqx.Module):
     """Plans that might be carried out, first axis all vendors' and then that without each; scaled units.
 
-    `cost` and `bound` bracket what each is worth as the fees count it, fees included; the last is just-in-time.
+    `cost` and `bound` bracket what each is worth as the fees count it, fees included; the last is
+    just-in-time for all.
     """
 
     books: Accounts
@@ -170,7 +171,7 @@ def weigh(
 
 
 def _joined(all_of_them: Any, without: Any) -> Any:
-    """What is known of the plan of all vendors and of those without each, if there are any; first axis the plan."""
+    """Of the plan of all vendors and of those without each, if there are any; first axis the plan."""
     if without is None:
         return jax.tree.map(lambda leaf: leaf[None], all_of_them)
     return jax.tree.map(lambda leaf, rest: jnp.concatenate([leaf[None], rest]), all_of_them, without)

@@ -1,7 +1,7 @@
 """Who pays what in a bundle: each vendor that takes part its own transfer and fee.
 
-Source: arXiv:2605.16695 Definition 1, sections 3.1, 3.2 and 4; for fees see `mechanism.bundle_fees`, for who takes
-part `mechanism.alternatives`.
+Source: arXiv:2605.16695 Definition 1, sections 3.1, 3.2 and 4; for fees see `mechanism.bundle_fees`, for who
+takes part `mechanism.alternatives`.
 """
 
 from __future__ import annotations

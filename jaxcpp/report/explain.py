@@ -321,6 +321,8 @@ def _certain(one: One) -> str:
 
 def _declined(one: One) -> list[str]:
     row = one.row
+    if "carried out without" in row["reason"]:
+        return [f"It takes no part: {row['reason'].partition('; the vendor can')[0]}. It pays nothing."]
     worth = _worth(row, "supplier")
     fee = f"{one.money('fee')} as the fee"
     offer = (
