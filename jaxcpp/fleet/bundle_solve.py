@@ -57,6 +57,19 @@ class BundleSolved:
     flows: Columns | None  # behind the plans, where they were asked for
 
 
+@dataclass(frozen=True)
+class AgreedBundles:
+    """What no fee changes of a bucket of bundles: just-in-time, and the plan that is best for everybody."""
+
+    bucket: BundleBucket
+    packer: OrderPacker
+    products: list[Bucket]
+    orders: Orders
+    agreed: Agreed
+    filling: Any
+    order: Floats  # (bundle, product, slot, inbound, week) [units]
+
+
 def solve_bundles(
     fleet: Fleet,
     tied: Bundles,
@@ -66,6 +79,19 @@ def solve_bundles(
     padding: Padding | None = None,
 ) -> list[BundleSolved]:
     """Every bundle, to its certificate or to the end of its rounds."""
+
+    def one(agreed: AgreedBundles) -> BundleSolved:
+        return charge_bundles(agreed, settings, on_lanes)[0]
+
+    agreed = agree_bundles(fleet, tied, settings, workers, padding)
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(one, agreed))
+
+
+def agree_bundles(
+    fleet: Fleet, tied: Bundles, settings: Settings, workers: int = 1, padding: Padding | None = None
+) -> list[AgreedBundles]:
+    """What no fee changes, of every bundle."""
     if not len(tied):
         return []
     limits = Capacity(fleet)
@@ -80,9 +106,7 @@ def solve_bundles(
         list(pool.map(lambda one: _order(one, packer, settings, orders), products))
     buckets = bundle_buckets(packer, limits, tied, nodes_of)
     with ThreadPoolExecutor(workers) as pool:
-        return list(
-            pool.map(lambda one: _solve_bucket(one, packer, products, orders, settings, on_lanes), buckets)
-        )
+        return list(pool.map(lambda one: _agree(one, packer, products, orders, settings), buckets))
 
 
 def _order(bucket: Bucket, packer: OrderPacker, settings: Settings, orders: Orders) -> None:
@@ -101,42 +125,50 @@ def _order(bucket: Bucket, packer: OrderPacker, settings: Settings, orders: Orde
     orders.spend[product], orders.unmet[product] = cost.spend * unit, prepared.order.unmet * volume
 
 
-def _solve_bucket(
-    bucket: BundleBucket,
-    packer: OrderPacker,
-    products: list[Bucket],
-    orders: Orders,
-    settings: Settings,
-    on_lanes: OnLanes,
-) -> BundleSolved:
-    lanes, count = bucket.lanes, len(bucket.pieces)
-    padding, kind = packer.padding, bucket.pieces[0].key
-    size = per_batch(bucket, count if padding is None else padding.bundles[kind][0], settings)
-    tolerance = np.asarray(settings.tolerance)
-    rounds = newton.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds
-    limit = np.asarray(rounds, np.int32)
-    fees = bundle_charges(settings.fees, packer.fleet, bucket.pieces, lanes)
-
-    def step(
-        name: str, *args: Any, shared: tuple[Any, ...] = (), static: tuple[Any, ...] = (), **more: Any
-    ) -> Any:
-        return store.fetch(in_batches(size, name, args, (*shared, tolerance, limit), static, **more))
-
-    whole = settings.units == "integer"
+def _agree(
+    bucket: BundleBucket, packer: OrderPacker, products: list[Bucket], orders: Orders, settings: Settings
+) -> AgreedBundles:
+    lanes, whole = bucket.lanes, settings.units == "integer"
+    step = _stepper(bucket, packer.padding, settings)
     agreed = step("bundle_agree", lanes)
     volume = agreed.known.terms.volume
     order = np.stack(
         [by_vendor(packer.fleet, one, lanes, row, orders, whole) for row, one in enumerate(bucket.pieces)]
     )
-    flat = order.reshape(count, -1)
+    flat = order.reshape(len(order), -1)
     filling = confirmed_by(lanes, flat, volume, step, settings)
+    issued = _issued(lanes, flat, volume, settings)(agreed.found, None, np.arange(len(order)))
+    agreed = eqx.tree_at(lambda a: a.found, agreed, issued)
+    return AgreedBundles(bucket, packer, products, orders, agreed, filling, order)
+
+
+def charge_bundles(
+    known: AgreedBundles,
+    settings: Settings,
+    on_lanes: OnLanes,
+    fees: Charges | None = None,
+    warm: Floats | None = None,
+) -> tuple[BundleSolved, Floats]:
+    """Bundles under some fees, by default those of the settings; and the prices that the plans were found at.
+
+    The search for plans that fees move begins at `warm`, those prices under other fees, (bundle, 2, public
+    node) [scaled money]; one that is led astray begins again.
+    """
+    bucket, packer, products, orders = known.bucket, known.packer, known.products, known.orders
+    agreed, filling, order = known.agreed, known.filling, known.order
+    lanes, count, volume = bucket.lanes, len(bucket.pieces), agreed.known.terms.volume
+    step = _stepper(bucket, packer.padding, settings)
+    if fees is None:
+        fees = bundle_charges(settings.fees, packer.fleet, bucket.pieces, lanes)
+    flat, size = order.reshape(count, -1), _size(bucket, packer.padding, settings)
     standing = standing_of(bucket, packer, products, orders, agreed, filling, order, fees, settings)
-    issue = partial(whole_plans, lanes, flat, volume) if whole else _as_found
-    agreed = eqx.tree_at(lambda a: a.found, agreed, issue(agreed.found, None, np.arange(count)))
     found = agreed.found
+    prices = np.stack([found.taking, found.outcome.price], axis=1)
     if fees.distorts:
-        found, moved = store.mine(found), fees.distorted
-        found = issue(step("bundle_choose", lanes, fees, flat, chosen=moved, into=found), fees, moved)
+        moved = fees.distorted
+        begun = np.full_like(prices, np.nan) if warm is None else warm
+        found, prices = _choose(known, fees, begun, moved, settings, step)
+        found = _issued(lanes, flat, volume, settings)(found, fees, moved)
     choice = found if fees.distorts else None
     without, runs = _without(bucket, standing, found, flat, fees, settings, step)
     table = Table(bucket, agreed, standing, without, runs, fees, choice, order)
@@ -144,14 +176,66 @@ def _solve_bucket(
     jit, plan, offered = (
         (x * volume[:, None]).reshape(order.shape) for x in (filling.plan, made.plan, made.offered)
     )
-    if whole:
+    if settings.units == "integer":
         jit, plan = near_whole(jit), near_whole(plan)
     _tell(on_lanes, bucket, made.settlement, found, settings)
     flows = bundle_flows(packer, products, bucket, plan, settings) if settings.flows else None
-    return BundleSolved(
+    solved = BundleSolved(
         bucket, settings.absent, agreed, found, standing, without, made.settlement, order, jit, plan, offered,
         made.unmet, flows,
     )  # fmt: skip
+    return solved, prices
+
+
+def _choose(
+    known: AgreedBundles,
+    fees: Charges,
+    begun: Floats,
+    moved: Index,
+    settings: Settings,
+    step: Callable[..., Any],
+) -> tuple[Found, Floats]:
+    """The plans that fees move, and their prices; where no fee does, those of the fee-free consensus."""
+    lanes, flat = known.bucket.lanes, known.order.reshape(len(known.order), -1)
+    efficient = known.agreed.found
+    into = store.mine((efficient, np.stack([efficient.taking, efficient.outcome.price], axis=1)))
+    found, prices = step("bundle_choose", lanes, fees, flat, begun, chosen=moved, into=into)
+    astray = np.isfinite(begun).all(axis=(1, 2)) & ~found.outcome.certified(settings.tolerance)
+    left = moved[astray[moved]]
+    if not len(left):
+        return found, prices
+    spent, afresh = found.outcome.rounds[left], np.full_like(begun, np.nan)
+    found, prices = step(
+        "bundle_choose", lanes, fees, flat, afresh, chosen=left, into=store.mine((found, prices))
+    )
+    found.outcome.rounds[left] += spent
+    return found, prices
+
+
+def _stepper(bucket: BundleBucket, padding: Padding | None, settings: Settings) -> Callable[..., Any]:
+    """Runs one step on a bucket's lanes, or on some of them, and brings the answers back."""
+    size, tolerance = _size(bucket, padding, settings), np.asarray(settings.tolerance)
+    rounds = newton.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds
+    limit = np.asarray(rounds, np.int32)
+
+    def step(
+        name: str, *args: Any, shared: tuple[Any, ...] = (), static: tuple[Any, ...] = (), **more: Any
+    ) -> Any:
+        return store.fetch(in_batches(size, name, args, (*shared, tolerance, limit), static, **more))
+
+    return step
+
+
+def _size(bucket: BundleBucket, padding: Padding | None, settings: Settings) -> int:
+    count, kind = len(bucket.pieces), bucket.pieces[0].key
+    return per_batch(bucket, count if padding is None else padding.bundles[kind][0], settings)
+
+
+def _issued(
+    lanes: Any, order: Floats, volume: Floats, settings: Settings
+) -> Callable[[Found, Charges | None, Index], Found]:
+    """How plans are issued: in whole units, or as they were found."""
+    return partial(whole_plans, lanes, order, volume) if settings.units == "integer" else _as_found
 
 
 def per_batch(bucket: BundleBucket, count: int, settings: Settings) -> int:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxcpp.agents.bundle import Absence, Catalogue, Frame, Vendors
 from jaxcpp.agents.bundle_agents import TolledBuyer
 from jaxcpp.agents.terms import Terms
+from jaxcpp.consensus import tolled
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.fleet.bundle_pack import BundleLanes
 from jaxcpp.fleet.fees import Charges
@@ -23,6 +24,7 @@ from jaxcpp.mechanism.settlement import Carried, Settlement
 from jaxcpp.mechanism.settlement import settle as decide
 from jaxcpp.mechanism.several import Found
 from jaxcpp.mechanism.status_quo import Cost
+from jaxcpp.transport import path
 from jaxcpp.transport.bundle_rounding import Shipped, Taken
 
 jax.tree_util.register_dataclass(
@@ -65,17 +67,32 @@ def agree(lane: Any, tolerance: Money, limit: Int[Array, ""]) -> Agreed:
     """The joint consensus of all parties."""
     catalogue, _, known = parties(lane)
     nothing = jnp.zeros(known.terms.open.shape, known.terms.volume.dtype)
-    return Agreed(known, catalogue.profit_at_no_cost(), _found(lane, None, nothing, tolerance, limit))
-
-
-def choose(lane: Any, fees: Charges, order: Array, tolerance: Money, limit: Int[Array, ""]) -> Found:
-    """The joint consensus under fees that move plans; `order` [units] is just-in-time by vendor."""
-    return _found(lane, fees, order, tolerance, limit)
-
-
-def _found(lane: Any, fees: Charges | None, order: Array, tolerance: Money, limit: Int[Array, ""]) -> Found:
-    posed, terms = _posed(lane, fees, order)
+    posed, terms = _posed(lane, None, nothing)
     begun = bundle.begin(posed.retailer, posed.supplier)
+    return Agreed(known, catalogue.profit_at_no_cost(), _found(posed, terms, begun, tolerance, limit))
+
+
+def choose(
+    lane: Any, fees: Charges, order: Array, prices: Array, tolerance: Money, limit: Int[Array, ""]
+) -> tuple[Found, Array]:
+    """The joint consensus under fees that move plans; `order` [units] is just-in-time by vendor.
+
+    It begins at `prices` (2, public node) [scaled money], the retailer's and the vendors', where none is NaN,
+    and tells those that it ends at.
+    """
+    posed, terms = _posed(lane, fees, order)
+    known = jnp.all(jnp.isfinite(prices))
+    inner, outer = jnp.where(known, prices / posed.scale, posed.supplier.quote())
+    if isinstance(posed.retailer, TolledBuyer):
+        outer = tolled.together(inner, outer, posed.retailer.blocks)
+    begun = bundle.begin(posed.retailer, posed.supplier, outer, known)
+    found = _found(posed, terms, begun, tolerance, limit)
+    return found, jnp.stack([found.taking, found.outcome.price]) * posed.scale
+
+
+def _found(
+    posed: PosedBundle, terms: Terms, begun: path.PathState, tolerance: Money, limit: Int[Array, ""]
+) -> Found:
     state, outcome = bundle.agree(posed.retailer, posed.supplier, begun, tolerance, limit)
     return Found(outcome, account(posed, outcome, terms), several.taking(posed, state, outcome))
 

@@ -281,7 +281,7 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "read": (read, (0, 0, 0, 0, 0)),
     "live": (live, (0, 0, None)),
     "bundle_agree": (bundle_steps.agree, (0, None, None)),
-    "bundle_choose": (bundle_steps.choose, (0, 0, 0, None, None)),
+    "bundle_choose": (bundle_steps.choose, (0, 0, 0, 0, None, None)),
     "bundle_fill": (bundle_steps.fill, (0, 0, 0, None, None)),
     "bundle_private": (bundle_steps.private, (0, 0, 0, 0, 0)),
     "bundle_absent": (bundle_steps.absent, (0, 0, 0, 0, 0, None, None)),
