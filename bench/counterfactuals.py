@@ -104,7 +104,7 @@ def apart(
     """Every vendor's counterfactual of every contract."""
 
     def one(retailer: Catalogue, ships: Vendors, terms: Frame, lines: Any, full: Outcome) -> several.Without:
-        return several.absent(retailer, ships, terms, lines, full, tolerance, limit, how=how, warm=warm)
+        return several.absent(retailer, ships, terms, lines, full, tolerance, limit, how=how, warm=warm)[0]
 
     return jax.vmap(one)(catalogue, vendors, known, order, outcome)
 

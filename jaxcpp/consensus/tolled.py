@@ -19,7 +19,7 @@ from jaxcpp.consensus.newton import MAX_ROUNDS, TURN, finished, judged
 from jaxcpp.consensus.outcome import Outcome, settle
 from jaxcpp.transport import path
 
-__all__ = ["MAX_ROUNDS", "TURN", "begin", "finished", "turn"]
+__all__ = ["MAX_ROUNDS", "TURN", "begin", "finished", "together", "turn"]
 
 
 @runtime_checkable
@@ -62,9 +62,9 @@ def evaluate(retailer: Parted, supplier: Respondent) -> path.Evaluate:
             value=taken.value + toll.value + shipped.value,
             bias=taken.bias + toll.bias + shipped.bias,
             bound=taken.bound + toll.bound + shipped.bound,
-            gradient=_together(taken.plan - toll.plan, toll.plan - shipped.plan, retailer.blocks),
+            gradient=together(taken.plan - toll.plan, toll.plan - shipped.plan, retailer.blocks),
             slope=_coupled(taken.slope, toll.slope, shipped.slope),
-            drift=_together(taken.drift - toll.drift, toll.drift - shipped.drift, retailer.blocks),
+            drift=together(taken.drift - toll.drift, toll.drift - shipped.drift, retailer.blocks),
             spend=taken.spend + shipped.spend,
         )
 
@@ -80,7 +80,7 @@ def begin(
     """Open at the supplier's quote, at a price for both sides, or at each side's, the retailer's first."""
     quote = supplier.quote()
     opening = quote if price is None else price
-    both = _together(opening, opening, retailer.blocks) if opening.shape == quote.shape else opening
+    both = together(opening, opening, retailer.blocks) if opening.shape == quote.shape else opening
     return newton.begin(retailer, supplier, both, warm)
 
 
@@ -100,7 +100,7 @@ def between(retailer: Any, state: path.PathState) -> Float[Array, " n"]:
     return _apart(path.reached(state), retailer.blocks)[0]
 
 
-def _together(inner: Float[Array, " n"], outer: Float[Array, " n"], blocks: int) -> Float[Array, " two_n"]:
+def together(inner: Float[Array, " n"], outer: Float[Array, " n"], blocks: int) -> Float[Array, " two_n"]:
     """Two vectors of public nodes as one, block by block."""
     return jnp.concatenate([part.reshape(blocks, -1) for part in (inner, outer)], axis=1).reshape(-1)
 

@@ -14,11 +14,23 @@ from jaxcpp.fleet.layout import DUST, MONEY, OF_JIT, ROUNDING
 from jaxcpp.fleet.results import Columns, Run, joined, taken, worst_gap
 from jaxcpp.mechanism import status as codes
 
-ANOTHER = "another vendor of these products declines: just-in-time stands for all of them"
+ANOTHER = (
+    "another vendor of these products has no price, or none that it would pay: just-in-time stands for "
+    "all of them"
+)
+WITHOUT = (
+    "the plan is carried out without this vendor, which {has}: its part in it would be priced {regret:,.2f} "
+    "above what it is worth to the vendor"
+)
+OUTSIDE = {"jit": "keeps its just-in-time order", "excluded": "delivers nothing"}
 ESSENTIAL = (
     "without this vendor's taking part no plan serves all the demand that must be served, so there is no "
     "transfer to ask for; give the products a lost_sale_cost, or other vendors more capacity"
 )
+
+
+OF_PLAN = ("retailer_cost_plan", "retailer_utility_plan", "gain", "efficiency_lost", "lost_error")
+"""Columns that speak of the retailer's life with the plan."""
 
 
 def with_bundles(run: Run | None, fleet: Fleet, solved: list[BundleSolved]) -> Run:
@@ -83,8 +95,13 @@ def _contracts(
     words = np.asarray(codes.REASONS, object)[code]
     unserved = float(part.standing.unmet[row]) if _must_serve(fleet, part, row) else 0.0
     unserved = unserved * float(part.agreed.known.terms.volume[row]) if unserved > ROUNDING else 0.0
-    other = (code == codes.DECLINED) & ~made.unwilling[row, :count]
-    words[other] = ANOTHER
+    carried = bool(made.accepted[row].any())
+    for at in np.flatnonzero(code == codes.DECLINED).tolist():
+        regret = float(made.regret[row, at])
+        if carried:
+            words[at] = WITHOUT.format(has=OUTSIDE[part.absent], regret=max(regret, 0.0))
+        elif regret <= 0.0:
+            words[at] = ANOTHER
     words[made.unpriced[row, :count] & (code == codes.INFEASIBLE)] = ESSENTIAL
     whole = (code == codes.INFEASIBLE) & ~made.unpriced[row, :count]
     if whole.any():
@@ -96,6 +113,10 @@ def _contracts(
         if text:
             text += f", which leaves {unserved:,.10g} units unserved that must be served" if unserved else ""
             words[at] = f"{words[at]}; {text}" if words[at] else text
+    lost = _lost(fleet, part, row)
+    if lost:
+        out = (code == codes.DECLINED).nonzero()[0]
+        words[out] = words[out] + f"; the plan leaves {lost:,.10g} units unserved that must be served"
     columns: Columns = {
         "contract_id": np.asarray(ids),
         "vendor_id": fleet.vendor_ids[piece.bundle.vendors],
@@ -106,10 +127,17 @@ def _contracts(
     infeasible = code == codes.INFEASIBLE
     for name in MONEY:
         gone = infeasible & (name != "paid") | (unserved > 0.0 and name in OF_JIT)
+        gone = gone | (lost > 0.0 and name in OF_PLAN)
         columns[name] = np.where(gone, np.nan, getattr(made, name)[row, :count])
     columns["rounds"] = made.rounds[row, :count].astype(np.int32)
     columns["solver"] = ["newton"] * count
     return columns
+
+
+def _lost(fleet: Fleet, part: BundleSolved, row: int) -> float:
+    """Units that had to be served and that a plan carried out without a vendor leaves unserved, or none."""
+    units = float(part.unmet[row]) if _must_serve(fleet, part, row) else 0.0
+    return units if units > ROUNDING * float(part.agreed.known.terms.volume[row]) else 0.0
 
 
 def _must_serve(fleet: Fleet, part: BundleSolved, row: int) -> bool:

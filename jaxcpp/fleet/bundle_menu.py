@@ -1,7 +1,7 @@
 """A menu for one product of a vendor that is planned together with others.
 
 A plan of the product is priced with the vendor's other products delivered as ordered just in time and all
-others' plans the best around it. Nothing that the vendor says moves those prices.
+others' plans the best around it, all of them taking part. Nothing that the vendor says moves those prices.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from jaxcpp.fleet.bundles import Bundle, Bundles
 from jaxcpp.fleet.data import Fleet, Floats
 from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
-from jaxcpp.mechanism.bundle_fees import Accounts
 from jaxcpp.mechanism.menu import SAME, Menu, Pick
+from jaxcpp.mechanism.several import Found
 
 TOLERANCE = 1e-6
 """Relative bracket of what plans cost the others, and the vendor."""
@@ -72,11 +72,11 @@ def _priced(
     limit, target = np.asarray(newton.MAX_ROUNDS, np.int32), np.asarray(settings.tolerance)
     size = min(count, 16)
     args = lanes, fees, order, flat, who
-    found, books = store.fetch(in_batches(size, "bundle_around", args, (target, limit)))
+    found = store.fetch(in_batches(size, "bundle_around", args, (target, limit)))
     asked = lanes, flat, np.zeros(lanes.here.shape, bool)
     ships = store.fetch(in_batches(size, "bundle_fill", asked, (target, limit), (False,)))
     unit, volume = float(terms.money[0] * terms.volume[0]), float(terms.volume[0])
-    menu = _menu(part, vendor, fees, (found, books), flat / volume, order / volume, unit)
+    menu = _menu(part, vendor, fees, found, flat / volume, order / volume, unit)
     return menu, _pick(part, vendor, ships, menu, flat / volume, unit)
 
 
@@ -84,19 +84,21 @@ def _menu(
     part: BundleSolved,
     vendor: int,
     fees: Any,
-    answer: tuple[Any, Accounts],
+    answer: Found,
     plan: Floats,
     order: Floats,
     unit: float,
 ) -> Menu:
     """The prices; `plan` and `order` are scaled."""
-    (found, books), without = answer, part.without
+    found, books, outside = answer.outcome, answer.accounts, part.settlement.outside
     rate = np.zeros_like(fees.alpha) if fees.rate is None else fees.rate
     weight = 1.0 / (1.0 + rate)
     scale = 0.5 * (1.0 + weight.min(axis=1))
     back = scale / weight[:, vendor]
-    asked = (found.cost - without.cost[0, vendor]) * back
-    cbt: Any = books.retailer + books.vendors.sum(axis=1) - without.own[0, vendor]
+    owed = np.where(part.bucket.lanes.here, weight * fees.alpha, 0.0) / unit
+    owed = owed.sum(axis=1) - owed[:, vendor] - outside.fees[0, vendor]
+    asked = found.cost * back + (owed - outside.cost[0, vendor]) / weight[:, vendor]
+    cbt: Any = books.retailer + books.vendors.sum(axis=1) - outside.own[0, vendor]
     if fees.over is not None:
         money, apart = part.agreed.known.terms.money[0], plan - order
         node = part.bucket.lanes.slot[0] == vendor
@@ -107,7 +109,8 @@ def _menu(
     same = _same(part, vendor, plan)
     possible = feasible(found.missing) & (plan >= 0.0).all(axis=1)
     offered = (asked + after * np.abs(cbt)) * unit + alpha
-    wide = np.maximum(found.gap, without.cost[0, vendor] - without.bound[0, vendor]) * back
+    wide = (outside.cost + outside.fees - outside.bound)[0, vendor] / weight[:, vendor]
+    wide = np.maximum(found.gap * back, wide)
     price = np.where(same, 0.0, np.where(possible, offered, np.inf))
     cbt = np.where(same, 0.0, np.where(possible, np.asarray(cbt) * unit, np.inf))
     fee = np.where(same | ~possible, 0.0, price - np.where(possible, cbt, 0.0))

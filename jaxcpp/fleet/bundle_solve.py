@@ -6,28 +6,28 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import equinox as eqx
 import numpy as np
 
 from jaxcpp.consensus import newton
-from jaxcpp.consensus.outcome import feasible
 from jaxcpp.fleet import store
-from jaxcpp.fleet.batch import OnLanes, in_batches, lanes_per_batch, rows, unknown
+from jaxcpp.fleet.batch import OnLanes, in_batches, lanes_per_batch, unknown
+from jaxcpp.fleet.bundle_decide import Table, decide
 from jaxcpp.fleet.bundle_fees import bundle_charges
 from jaxcpp.fleet.bundle_flows import bundle_flows
-from jaxcpp.fleet.bundle_pack import BundleBucket, OrderPacker, Piece, bundle_buckets
+from jaxcpp.fleet.bundle_pack import BundleBucket, OrderPacker, bundle_buckets
+from jaxcpp.fleet.bundle_standing import Orders, by_vendor, confirmed_by, live, standing_of
 from jaxcpp.fleet.bundle_steps import Agreed
-from jaxcpp.fleet.bundle_whole import issue_whole_bundles, near_whole, whole_shares
+from jaxcpp.fleet.bundle_whole import near_whole, whole_plans
 from jaxcpp.fleet.bundles import Bundles, Capacity
 from jaxcpp.fleet.contracts import Index
 from jaxcpp.fleet.data import Fleet, Floats
 from jaxcpp.fleet.fees import Charges
 from jaxcpp.fleet.pack import Bucket, Padding
-from jaxcpp.fleet.programs import PROGRAMS
 from jaxcpp.fleet.results import Columns
-from jaxcpp.fleet.settings import Settings
+from jaxcpp.fleet.settings import Absent, Settings
 from jaxcpp.mechanism.settlement import Settlement
 from jaxcpp.mechanism.several import Found, Standing, Without
 
@@ -37,36 +37,13 @@ NUMBERS = 1_000_000
 MOST = 64
 """Bundles solved together at most."""
 
-CHANGED = 1e-9
-"""Of a product's order: less than this not confirmed is rounding."""
-
-
-@dataclass(frozen=True)
-class Orders:
-    """What the retailer decides product by product, by position of the product in the fleet.
-
-    `plan` [units] is (product, inbound, week); costs are in currency.
-    """
-
-    plan: Floats
-    lower: Floats
-    upper: Floats
-    spend: Floats
-    unmet: Floats  # units
-
-    @staticmethod
-    def none(fleet: Fleet) -> Orders:
-        """No product has an order yet."""
-        size = len(fleet.product_ids)
-        plan = np.zeros((size, len(fleet.inbound_ids), fleet.weeks))
-        return Orders(plan, *(np.zeros(size) for _ in range(4)))
-
 
 @dataclass(frozen=True)
 class BundleSolved:
     """A bucket of bundles with its answers, first axis the bundle; numpy leaves. Plans in units."""
 
     bucket: BundleBucket
+    absent: Absent
     agreed: Agreed
     found: Found  # the consensus whose plan is offered: the fee-free one where no fee moves plans
     standing: Standing
@@ -74,8 +51,23 @@ class BundleSolved:
     settlement: Settlement
     order: Floats  # (lane, product, slot, inbound, week)
     jit: Floats
-    plan: Floats
+    plan: Floats  # carried out
+    offered: Floats  # the plan carried out, or where none is, what was offered
+    unmet: Floats  # (lane,) as `bundle_decide.Decided`
     flows: Columns | None  # behind the plans, where they were asked for
+
+
+@dataclass(frozen=True)
+class AgreedBundles:
+    """What no fee changes of a bucket of bundles: just-in-time, and the plan that is best for everybody."""
+
+    bucket: BundleBucket
+    packer: OrderPacker
+    products: list[Bucket]
+    orders: Orders
+    agreed: Agreed
+    filling: Any
+    order: Floats  # (bundle, product, slot, inbound, week) [units]
 
 
 def solve_bundles(
@@ -87,6 +79,19 @@ def solve_bundles(
     padding: Padding | None = None,
 ) -> list[BundleSolved]:
     """Every bundle, to its certificate or to the end of its rounds."""
+
+    def one(agreed: AgreedBundles) -> BundleSolved:
+        return charge_bundles(agreed, settings, on_lanes)[0]
+
+    agreed = agree_bundles(fleet, tied, settings, workers, padding)
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(one, agreed))
+
+
+def agree_bundles(
+    fleet: Fleet, tied: Bundles, settings: Settings, workers: int = 1, padding: Padding | None = None
+) -> list[AgreedBundles]:
+    """What no fee changes, of every bundle."""
     if not len(tied):
         return []
     limits = Capacity(fleet)
@@ -101,9 +106,7 @@ def solve_bundles(
         list(pool.map(lambda one: _order(one, packer, settings, orders), products))
     buckets = bundle_buckets(packer, limits, tied, nodes_of)
     with ThreadPoolExecutor(workers) as pool:
-        return list(
-            pool.map(lambda one: _solve_bucket(one, packer, products, orders, settings, on_lanes), buckets)
-        )
+        return list(pool.map(lambda one: _agree(one, packer, products, orders, settings), buckets))
 
 
 def _order(bucket: Bucket, packer: OrderPacker, settings: Settings, orders: Orders) -> None:
@@ -122,53 +125,117 @@ def _order(bucket: Bucket, packer: OrderPacker, settings: Settings, orders: Orde
     orders.spend[product], orders.unmet[product] = cost.spend * unit, prepared.order.unmet * volume
 
 
-def _solve_bucket(
-    bucket: BundleBucket,
-    packer: OrderPacker,
-    products: list[Bucket],
-    orders: Orders,
+def _agree(
+    bucket: BundleBucket, packer: OrderPacker, products: list[Bucket], orders: Orders, settings: Settings
+) -> AgreedBundles:
+    lanes, whole = bucket.lanes, settings.units == "integer"
+    step = _stepper(bucket, packer.padding, settings)
+    agreed = step("bundle_agree", lanes)
+    volume = agreed.known.terms.volume
+    order = np.stack(
+        [by_vendor(packer.fleet, one, lanes, row, orders, whole) for row, one in enumerate(bucket.pieces)]
+    )
+    flat = order.reshape(len(order), -1)
+    filling = confirmed_by(lanes, flat, volume, step, settings)
+    issued = _issued(lanes, flat, volume, settings)(agreed.found, None, np.arange(len(order)))
+    agreed = eqx.tree_at(lambda a: a.found, agreed, issued)
+    return AgreedBundles(bucket, packer, products, orders, agreed, filling, order)
+
+
+def charge_bundles(
+    known: AgreedBundles,
     settings: Settings,
     on_lanes: OnLanes,
-) -> BundleSolved:
-    lanes, count = bucket.lanes, len(bucket.pieces)
-    padding, kind = packer.padding, bucket.pieces[0].key
-    size = per_batch(bucket, count if padding is None else padding.bundles[kind][0], settings)
-    tolerance = np.asarray(settings.tolerance)
+    fees: Charges | None = None,
+    warm: Floats | None = None,
+) -> tuple[BundleSolved, Floats]:
+    """Bundles under some fees, by default those of the settings; and the prices that the plans were found at.
+
+    The search for plans that fees move begins at `warm`, those prices under other fees, (bundle, 2, public
+    node) [scaled money]; one that is led astray begins again.
+    """
+    bucket, packer, products, orders = known.bucket, known.packer, known.products, known.orders
+    agreed, filling, order = known.agreed, known.filling, known.order
+    lanes, count, volume = bucket.lanes, len(bucket.pieces), agreed.known.terms.volume
+    step = _stepper(bucket, packer.padding, settings)
+    if fees is None:
+        fees = bundle_charges(settings.fees, packer.fleet, bucket.pieces, lanes)
+    flat, size = order.reshape(count, -1), _size(bucket, packer.padding, settings)
+    standing = standing_of(bucket, packer, products, orders, agreed, filling, order, fees, settings)
+    found = agreed.found
+    prices = np.stack([found.taking, found.outcome.price], axis=1)
+    if fees.distorts:
+        moved = fees.distorted
+        begun = np.full_like(prices, np.nan) if warm is None else warm
+        found, prices = _choose(known, fees, begun, moved, settings, step)
+        found = _issued(lanes, flat, volume, settings)(found, fees, moved)
+    choice = found if fees.distorts else None
+    without, runs = _without(bucket, standing, found, flat, fees, settings, step)
+    table = Table(bucket, agreed, standing, without, runs, fees, choice, order)
+    made = decide(table, partial(live, bucket, packer, products, orders, settings=settings), size, settings)
+    jit, plan, offered = (
+        (x * volume[:, None]).reshape(order.shape) for x in (filling.plan, made.plan, made.offered)
+    )
+    if settings.units == "integer":
+        jit, plan = near_whole(jit), near_whole(plan)
+    _tell(on_lanes, bucket, made.settlement, found, settings)
+    flows = bundle_flows(packer, products, bucket, plan, settings) if settings.flows else None
+    solved = BundleSolved(
+        bucket, settings.absent, agreed, found, standing, without, made.settlement, order, jit, plan, offered,
+        made.unmet, flows,
+    )  # fmt: skip
+    return solved, prices
+
+
+def _choose(
+    known: AgreedBundles,
+    fees: Charges,
+    begun: Floats,
+    moved: Index,
+    settings: Settings,
+    step: Callable[..., Any],
+) -> tuple[Found, Floats]:
+    """The plans that fees move, and their prices; where no fee does, those of the fee-free consensus."""
+    lanes, flat = known.bucket.lanes, known.order.reshape(len(known.order), -1)
+    efficient = known.agreed.found
+    into = store.mine((efficient, np.stack([efficient.taking, efficient.outcome.price], axis=1)))
+    found, prices = step("bundle_choose", lanes, fees, flat, begun, chosen=moved, into=into)
+    astray = np.isfinite(begun).all(axis=(1, 2)) & ~found.outcome.certified(settings.tolerance)
+    left = moved[astray[moved]]
+    if not len(left):
+        return found, prices
+    spent, afresh = found.outcome.rounds[left], np.full_like(begun, np.nan)
+    found, prices = step(
+        "bundle_choose", lanes, fees, flat, afresh, chosen=left, into=store.mine((found, prices))
+    )
+    found.outcome.rounds[left] += spent
+    return found, prices
+
+
+def _stepper(bucket: BundleBucket, padding: Padding | None, settings: Settings) -> Callable[..., Any]:
+    """Runs one step on a bucket's lanes, or on some of them, and brings the answers back."""
+    size, tolerance = _size(bucket, padding, settings), np.asarray(settings.tolerance)
     rounds = newton.MAX_ROUNDS if settings.max_rounds is None else settings.max_rounds
     limit = np.asarray(rounds, np.int32)
-    fees = bundle_charges(settings.fees, packer.fleet, bucket.pieces, lanes)
 
     def step(
         name: str, *args: Any, shared: tuple[Any, ...] = (), static: tuple[Any, ...] = (), **more: Any
     ) -> Any:
         return store.fetch(in_batches(size, name, args, (*shared, tolerance, limit), static, **more))
 
-    whole = settings.units == "integer"
-    agreed = step("bundle_agree", lanes)
-    volume = agreed.known.terms.volume
-    order = np.stack(
-        [_by_vendor(packer.fleet, one, lanes, row, orders, whole) for row, one in enumerate(bucket.pieces)]
-    )
-    flat = order.reshape(count, -1)
-    filling = _confirmed(lanes, flat, volume, step, settings)
-    standing = _standing(bucket, packer, products, orders, agreed, filling, order, settings)
-    issue = partial(_whole, lanes, flat, volume) if whole else _as_found
-    agreed = eqx.tree_at(lambda a: a.found, agreed, issue(agreed.found, None, np.arange(count)))
-    found = agreed.found
-    if fees.distorts:
-        found, moved = store.mine(found), fees.distorted
-        found = issue(step("bundle_choose", lanes, fees, flat, chosen=moved, into=found), fees, moved)
-    choice = found if fees.distorts else None
-    without = _without(bucket, standing, found, flat, fees, settings, step)
-    args = lanes, agreed, standing, without, fees, choice
-    settlement = store.fetch(in_batches(size, "bundle_settle", args, (tolerance,), (settings.absent,)))
-    issued = np.where(settlement.accepted[:, None], found.outcome.plan, filling.plan)
-    jit, plan = ((x * volume[:, None]).reshape(order.shape) for x in (filling.plan, issued))
-    if whole:
-        jit, plan = near_whole(jit), near_whole(plan)
-    _tell(on_lanes, bucket, settlement, found, settings)
-    flows = bundle_flows(packer, products, bucket, plan, settings) if settings.flows else None
-    return BundleSolved(bucket, agreed, found, standing, without, settlement, order, jit, plan, flows)
+    return step
+
+
+def _size(bucket: BundleBucket, padding: Padding | None, settings: Settings) -> int:
+    count, kind = len(bucket.pieces), bucket.pieces[0].key
+    return per_batch(bucket, count if padding is None else padding.bundles[kind][0], settings)
+
+
+def _issued(
+    lanes: Any, order: Floats, volume: Floats, settings: Settings
+) -> Callable[[Found, Charges | None, Index], Found]:
+    """How plans are issued: in whole units, or as they were found."""
+    return partial(whole_plans, lanes, order, volume) if settings.units == "integer" else _as_found
 
 
 def per_batch(bucket: BundleBucket, count: int, settings: Settings) -> int:
@@ -179,143 +246,9 @@ def per_batch(bucket: BundleBucket, count: int, settings: Settings) -> int:
     return min(fits, 1 << (count - 1).bit_length())
 
 
-def _confirmed(
-    lanes: Any, order: Floats, volume: Floats, step: Callable[..., Any], settings: Settings
-) -> Any:
-    """What vendors confirm of their orders [units] and what that costs: a part where they must or may."""
-    nobody, whole = np.zeros_like(lanes.here), settings.units == "integer"
-    some, short, filling = np.arange(len(order)), np.ones_like(lanes.here), None
-    if settings.just_in_time == "obliged":
-        filling = step("bundle_fill", lanes, order, nobody, static=(whole,))
-        short = ~feasible(filling.unfilled)
-        some = np.flatnonzero(short.any(axis=1))
-    filling = step("bundle_fill", lanes, order, short, static=(whole,), chosen=some, into=filling)
-    if whole and len(some):
-        # What is confirmed in whole units may be shipped more cheaply than a part of what would have been.
-        unfilled, units = filling.unfilled.copy(), filling.plan * volume[:, None]
-        filling = step("bundle_fill", lanes, units, nobody, static=(whole,), chosen=some, into=filling)
-        filling = eqx.tree_at(lambda f: f.unfilled, filling, unfilled)
-    return filling
-
-
 def _as_found(found: Found, fees: Charges | None, rows: Index) -> Found:
     del fees, rows
     return found
-
-
-def _whole(
-    lanes: Any, order: Floats, volume: Floats, found: Found, fees: Charges | None, chosen: Index
-) -> Found:
-    """Some bundles' plans in whole units."""
-
-    def private(row: int) -> Any:
-        args = store.take((lanes, fees, order, found), np.asarray([row]))
-        return rows(store.fetch(PROGRAMS("bundle_private", *args)), 0)
-
-    return issue_whole_bundles(found, volume, chosen, private)
-
-
-def _by_vendor(fleet: Fleet, one: Piece, lanes: Any, row: int, orders: Orders, whole: bool) -> Floats:
-    """A bundle's order, (product, slot, inbound, week) [units]: each vendor its share where it delivers.
-
-    A node's orders go to the vendors that reach it, in proportion to their shares.
-    """
-    products, slots = lanes.slot.shape[1:]
-    order = np.zeros((products, slots, lanes.outbound.shape[2], fleet.weeks))
-    place = {int(node): at for at, node in enumerate(one.nodes)}
-    share = np.zeros((products, slots))
-    for at, offers in enumerate(one.slots):
-        share[at, : len(offers)] = fleet.offers.share[offers]
-    owner, slot = lanes.owner[row], lanes.slot[row]
-    ours = (owner[None, None, :] == slot[:, :, None]) & lanes.draws[row].any(axis=2)[:, None, :]
-    reach = np.isfinite(lanes.own[row]).any(axis=2)
-    reach = reach | (ours[:, :, :, None] & np.isfinite(lanes.shared[row])[:, None, :, :]).any(axis=2)
-    part = share[:, :, None] * reach
-    none = part.sum(axis=1, keepdims=True) == 0.0
-    part = np.where(none, reach.astype(float), part)
-    total = part.sum(axis=1, keepdims=True)
-    part = part / np.where(total > 0.0, total, 1.0)
-    for at, product in enumerate(one.bundle.products.tolist()):
-        node, week = np.nonzero(orders.plan[product])
-        here = np.asarray([place[int(i)] for i in node], np.intp)
-        units, mine = orders.plan[product, node, week], part[at][:, here]
-        order[at][:, here, week] = whole_shares(mine, units) if whole else mine * units[None, :]
-    return order
-
-
-def _standing(
-    bucket: BundleBucket,
-    packer: OrderPacker,
-    products: list[Bucket],
-    orders: Orders,
-    agreed: Any,
-    filling: Any,
-    order: Floats,
-    settings: Settings,
-) -> Standing:
-    """Just-in-time of every bundle in its own scaled units."""
-    volume = agreed.known.terms.volume
-    unit = volume * agreed.known.terms.money
-    confirmed = filling.plan.reshape(order.shape) * volume[:, None, None, None, None]
-    lived = _live(bucket, packer, products, orders, order, confirmed, settings)
-
-    def summed(known: Floats, scale: Floats) -> Any:
-        return np.stack([known[one.bundle.products].sum() for one in bucket.pieces]) / scale
-
-    ordered, retailer = (
-        tuple(summed(column, unit) for column in (cost.lower, cost.upper, cost.spend))
-        for cost in (orders, lived)
-    )
-    share: Any = np.zeros(bucket.lanes.here.shape)
-    slot = np.broadcast_to(bucket.lanes.slot[:, :, :, None, None], order.shape)
-    lane = np.broadcast_to(np.arange(len(share))[:, None, None, None, None], order.shape)
-    np.add.at(share, (lane[slot >= 0], slot[slot >= 0]), order[slot >= 0])
-    share = np.where(share.sum(axis=1, keepdims=True) > 0.0, share, bucket.lanes.here)
-    share = share / share.sum(axis=1, keepdims=True)
-    facts = ordered, retailer, filling, summed(lived.unmet, volume), share
-    return store.fetch(in_batches(len(share), "bundle_stand", facts, ()))
-
-
-def _live(
-    bucket: BundleBucket,
-    packer: OrderPacker,
-    products: list[Bucket],
-    orders: Orders,
-    order: Floats,
-    confirmed: Floats,
-    settings: Settings,
-) -> Orders:
-    """The retailer's life with what is confirmed: its orders', but for products cut short."""
-    lived = Orders(
-        np.zeros_like(orders.plan),
-        orders.lower.copy(),
-        orders.upper.copy(),
-        orders.spend.copy(),
-        orders.unmet.copy(),
-    )
-    cut = np.zeros(len(orders.lower), bool)
-    left = np.maximum(order - confirmed, 0.0).sum(axis=(2, 3, 4))
-    for row, one in enumerate(bucket.pieces):
-        of, total = one.bundle.products, order[row].sum(axis=(1, 2, 3))
-        lived.plan[np.ix_(of, one.nodes)] = confirmed[row].sum(axis=1)[: len(of), : len(one.nodes)]
-        cut[of] = (left[row] > CHANGED * total)[: len(of)]
-    for lanes in products:
-        product = packer.found.product[lanes.contract]
-        chosen = np.flatnonzero(cut[product])
-        if not len(chosen):
-            continue
-        size = lanes_per_batch(lanes.shape, len(product), settings)
-        plan = lived.plan[product[:, None], lanes.nodes] * (lanes.nodes >= 0)[:, :, None]
-        args = lanes.lanes, plan.reshape(len(product), -1)
-        cost, unmet = store.fetch(
-            in_batches(size, "live", args, (np.asarray(settings.tolerance),), chosen=chosen)
-        )
-        volume = lanes.lanes.demand.sum(axis=1)
-        volume = np.where(volume > 0.0, volume, 1.0)
-        unit, at = (volume * lanes.lanes.scale)[chosen], product[chosen]
-        lived.lower[at], lived.upper[at] = cost.lower[chosen] * unit, cost.upper[chosen] * unit
-        lived.spend[at], lived.unmet[at] = cost.spend[chosen] * unit, unmet[chosen] * volume[chosen]
-    return lived
 
 
 def _without(
@@ -326,14 +259,15 @@ def _without(
     fees: Charges,
     settings: Settings,
     step: Callable[..., Any],
-) -> Without:
+) -> tuple[Without, Found | None]:
     """Every vendor's counterfactual; a single vendor's needs no run."""
     here = bucket.lanes.here
     if here.shape[1] == 1:
         facts = standing, found.outcome.rounds, fees
-        return cast(Without, store.fetch(in_batches(len(here), "bundle_alone", facts, ())))
+        return store.fetch(in_batches(len(here), "bundle_alone", facts, ())), None
     args = bucket.lanes, order, found.outcome, standing, fees
-    return cast(Without, step("bundle_absent", *args, static=(settings.absent,)))
+    both: tuple[Without, Found] = step("bundle_absent", *args, static=(settings.absent,))
+    return both
 
 
 def _tell(

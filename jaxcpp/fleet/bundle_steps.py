@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcpp.agents.bundle import Catalogue, Frame, Vendors
+from jaxcpp.agents.bundle import Absence, Catalogue, Frame, Vendors
 from jaxcpp.agents.bundle_agents import TolledBuyer
 from jaxcpp.agents.terms import Terms
 from jaxcpp.consensus import tolled
@@ -19,11 +19,12 @@ from jaxcpp.fleet.bundle_pack import BundleLanes
 from jaxcpp.fleet.fees import Charges
 from jaxcpp.mechanism import bundle, several
 from jaxcpp.mechanism.bundle import Filling
-from jaxcpp.mechanism.bundle_fees import Accounts, BundleFees, PosedBundle, account, pose
-from jaxcpp.mechanism.settlement import Settlement
+from jaxcpp.mechanism.bundle_fees import BundleFees, PosedBundle, account, pose
+from jaxcpp.mechanism.settlement import Carried, Settlement
 from jaxcpp.mechanism.settlement import settle as decide
 from jaxcpp.mechanism.several import Found
 from jaxcpp.mechanism.status_quo import Cost
+from jaxcpp.transport import path
 from jaxcpp.transport.bundle_rounding import Shipped, Taken
 
 jax.tree_util.register_dataclass(
@@ -66,36 +67,64 @@ def agree(lane: Any, tolerance: Money, limit: Int[Array, ""]) -> Agreed:
     """The joint consensus of all parties."""
     catalogue, _, known = parties(lane)
     nothing = jnp.zeros(known.terms.open.shape, known.terms.volume.dtype)
-    return Agreed(known, catalogue.profit_at_no_cost(), _found(lane, None, nothing, tolerance, limit))
-
-
-def choose(lane: Any, fees: Charges, order: Array, tolerance: Money, limit: Int[Array, ""]) -> Found:
-    """The joint consensus under fees that move plans; `order` [units] is just-in-time by vendor."""
-    return _found(lane, fees, order, tolerance, limit)
-
-
-def _found(lane: Any, fees: Charges | None, order: Array, tolerance: Money, limit: Int[Array, ""]) -> Found:
-    posed, terms = _posed(lane, fees, order)
+    posed, terms = _posed(lane, None, nothing)
     begun = bundle.begin(posed.retailer, posed.supplier)
+    return Agreed(known, catalogue.profit_at_no_cost(), _found(posed, terms, begun, tolerance, limit))
+
+
+def choose(
+    lane: Any, fees: Charges, order: Array, prices: Array, tolerance: Money, limit: Int[Array, ""]
+) -> tuple[Found, Array]:
+    """The joint consensus under fees that move plans; `order` [units] is just-in-time by vendor.
+
+    It begins at `prices` (2, public node) [scaled money], the retailer's and the vendors', where none is NaN,
+    and tells those that it ends at.
+    """
+    posed, terms = _posed(lane, fees, order)
+    known = jnp.all(jnp.isfinite(prices))
+    inner, outer = jnp.where(known, prices / posed.scale, posed.supplier.quote())
+    if isinstance(posed.retailer, TolledBuyer):
+        outer = tolled.together(inner, outer, posed.retailer.blocks)
+    begun = bundle.begin(posed.retailer, posed.supplier, outer, known)
+    found = _found(posed, terms, begun, tolerance, limit)
+    return found, jnp.stack([found.taking, found.outcome.price]) * posed.scale
+
+
+def _found(
+    posed: PosedBundle, terms: Terms, begun: path.PathState, tolerance: Money, limit: Int[Array, ""]
+) -> Found:
     state, outcome = bundle.agree(posed.retailer, posed.supplier, begun, tolerance, limit)
-    taking = outcome.price if posed.toll is None else tolled.between(posed.retailer, state)
-    return Found(outcome, account(posed, outcome, terms), taking)
+    return Found(outcome, account(posed, outcome, terms), several.taking(posed, state, outcome))
+
+
+NOBODY = -2
+"""The vendor that stays out of a consensus of all; -1 owns the nodes that nobody has."""
 
 
 def private(
-    lane: Any, fees: Charges | None, order: Array, found: Found
+    how: several.Absent,
+    lane: Any,
+    fees: Charges | None,
+    order: Array,
+    vendor: Int[Array, ""],
+    found: Found,
 ) -> tuple[PosedBundle, Taken, Shipped]:
-    """Both sides as a consensus was posed to them, and their flows behind its plan."""
-    posed, _ = _posed(lane, fees, order)
+    """Both sides as a consensus was posed to them, all or one vendor's absence; and their flows."""
+    _, vendors, _ = parties(lane)
+    lines = order.reshape(vendors.node_vendor().shape)
+    fixed = lines if how == "jit" else jnp.zeros_like(lines)
+    posed, _ = _posed(lane, fees, order, several.staying_out(vendors, vendor, fixed))
     buys = posed.retailer.agent if isinstance(posed.retailer, TolledBuyer) else posed.retailer
     outcome = found.outcome
     taken = buys.flows(outcome.plan, found.taking, outcome.epsilon)
     return posed, taken, posed.supplier.flows(outcome.plan, -outcome.price, outcome.epsilon)
 
 
-def _posed(lane: Any, fees: Charges | None, order: Array) -> tuple[PosedBundle, Terms]:
+def _posed(
+    lane: Any, fees: Charges | None, order: Array, absence: Absence | None = None
+) -> tuple[PosedBundle, Terms]:
     catalogue, vendors, known = parties(lane)
-    retailer, supplier = bundle.agents(catalogue, vendors, known)
+    retailer, supplier = bundle.agents(catalogue, vendors, known, absence)
     lines = order.reshape(retailer.fixed.shape) / known.terms.volume
     charged = None if fees is None else charges(fees)
     return pose(charged, retailer, supplier, lines, known.terms), known.terms
@@ -129,12 +158,14 @@ def absent(
     fees: Charges,
     tolerance: Money,
     limit: Int[Array, ""],
-) -> several.Without:
+) -> tuple[several.Without, Found]:
     """Every vendor's counterfactual; that of one without others is the order itself."""
     charged = charges(fees)
-    rest = several.absent(*parties(lane), order, outcome, tolerance, limit, charged, how=how)
+    rest, runs = several.absent(*parties(lane), order, outcome, tolerance, limit, charged, how=how)
     single, one = several.alone(standing, outcome.rounds, charged), jnp.sum(lane.here) == 1
-    return jax.tree.map(lambda a, b: jnp.where(one, a, b), single, rest)
+    bare = eqx.tree_at(lambda w: w.books, rest, None)
+    known = jax.tree.map(lambda a, b: jnp.where(one, a, b), single, bare)
+    return eqx.tree_at(lambda w: w.books, known, rest.books, is_leaf=lambda x: x is None), runs
 
 
 def around(
@@ -145,15 +176,12 @@ def around(
     vendor: Int[Array, ""],
     tolerance: Money,
     limit: Int[Array, ""],
-) -> tuple[Outcome, Accounts]:
+) -> Found:
     """The best of all others around one vendor's deliveries, its part of a plan [units]."""
     catalogue, vendors, known = parties(lane)
     shape = vendors.node_vendor().shape
     lines = plan.reshape(shape), order.reshape(shape)
-    found, books, _ = several.around(
-        catalogue, vendors, known, vendor, *lines, None, tolerance, limit, charges(fees)
-    )
-    return found, books
+    return several.around(catalogue, vendors, known, vendor, *lines, None, tolerance, limit, charges(fees))[0]
 
 
 def alone(standing: several.Standing, rounds: Int[Array, ""], fees: Charges) -> several.Without:
@@ -162,10 +190,15 @@ def alone(standing: several.Standing, rounds: Int[Array, ""], fees: Charges) -> 
 
 
 def stand(
-    ordered: tuple[Money, ...], retailer: tuple[Money, ...], filling: Filling, unmet: Money, share: Array
+    ordered: tuple[Money, ...],
+    retailer: tuple[Money, ...],
+    filling: Filling,
+    unmet: Money,
+    share: Array,
+    apart: tuple[Money, ...],
 ) -> several.Standing:
     """Just-in-time of a bundle, from its products' numbers added up."""
-    return several.Standing(Cost(*ordered), Cost(*retailer), filling, unmet, share)
+    return several.Standing(Cost(*ordered), Cost(*retailer), filling, unmet, share, Cost(*apart))
 
 
 def settle(
@@ -176,10 +209,11 @@ def settle(
     without: several.Without,
     fees: Charges,
     choice: Found | None,
+    carried: Carried | None,
     tolerance: Money,
 ) -> Settlement:
-    """The offers and the vendors' decisions."""
+    """The offers, and who takes part."""
     return decide(
         agreed.own, agreed.known, jnp.asarray(lane.here), standing, agreed.found, without,
-        charges(fees), tolerance, choice, how=how,
+        charges(fees), tolerance, choice, carried, how=how,
     )  # fmt: skip

@@ -11,8 +11,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxcpp.fleet import store
+from jaxcpp.fleet.batch import rows
+from jaxcpp.fleet.bundle_steps import NOBODY
 from jaxcpp.fleet.contracts import Index
 from jaxcpp.fleet.data import Floats
+from jaxcpp.fleet.fees import Charges
+from jaxcpp.fleet.programs import PROGRAMS
+from jaxcpp.fleet.settings import Absent
 from jaxcpp.fleet.vertex import NEAR, Network, Units
 from jaxcpp.mechanism.several import Found
 
@@ -32,6 +38,27 @@ def whole_shares(part: Floats, order: Floats) -> Floats:
 def near_whole(units: Floats) -> Floats:
     """Units without the rounding error of those that are whole."""
     return np.where(np.abs(units - np.rint(units)) <= NEAR, np.rint(units), units)
+
+
+def whole_plans(
+    lanes: Any,
+    order: Floats,
+    volume: Floats,
+    found: Found,
+    fees: Charges | None,
+    chosen: Index,
+    *,
+    vendor: Index | None = None,
+    how: Absent = "jit",
+) -> Found:
+    """Some bundles' plans in whole units: all vendors', or those without a `vendor` each."""
+    out = np.full(len(order), NOBODY, np.int32) if vendor is None else vendor.astype(np.int32)
+
+    def private(row: int) -> Any:
+        args = store.take((lanes, fees, order, out, found), np.asarray([row]))
+        return rows(store.fetch(PROGRAMS("bundle_private", *args, static=(how,))), 0)
+
+    return issue_whole_bundles(found, volume, chosen, private)
 
 
 def issue_whole_bundles(found: Found, volume: Floats, chosen: Index, private: Any) -> Found:
@@ -64,7 +91,7 @@ def _issue(found: Found, row: int, volume: float, lane: Any) -> bool:
     sold, owner = _shipping(ships, pool, shipped)
     network = Network(
         bought, sold, tiles.mass.reshape(-1), tiles.outside.reshape(-1), tiles.stock.reshape(-1),
-        np.concatenate([pool.own_mass.reshape(-1), pool.shared_mass]), posed.toll,
+        np.concatenate([pool.own_mass.reshape(-1), pool.shared_mass]), posed.toll, pool.fixed.reshape(-1),
     )  # fmt: skip
     units = network.whole(volume)
     if units is None:
@@ -97,7 +124,7 @@ def _enter(
     outcome, books = found.outcome, found.accounts
     times, scale, count = posed.times, float(posed.scale), len(posed.times)
     node_owner = posed.supplier.node_owner.reshape(-1)
-    plan = np.bincount(network.sent[0], units.sent, outcome.plan.shape[1]) / volume
+    plan = np.bincount(network.sent[0], units.sent, outcome.plan.shape[1]) / volume + network.fixed
     moved = outcome.price[row] * (plan - outcome.plan[row])
     bought = float(network.served[2] @ units.served + network.outside @ units.lost) / volume
     charged = units.charged / volume

@@ -281,14 +281,14 @@ STEPS: dict[str, tuple[Callable[..., Any], tuple[int | None, ...]]] = {
     "read": (read, (0, 0, 0, 0, 0)),
     "live": (live, (0, 0, None)),
     "bundle_agree": (bundle_steps.agree, (0, None, None)),
-    "bundle_choose": (bundle_steps.choose, (0, 0, 0, None, None)),
+    "bundle_choose": (bundle_steps.choose, (0, 0, 0, 0, None, None)),
     "bundle_fill": (bundle_steps.fill, (0, 0, 0, None, None)),
-    "bundle_private": (bundle_steps.private, (0, 0, 0, 0)),
+    "bundle_private": (bundle_steps.private, (0, 0, 0, 0, 0)),
     "bundle_absent": (bundle_steps.absent, (0, 0, 0, 0, 0, None, None)),
     "bundle_around": (bundle_steps.around, (0, 0, 0, 0, 0, None, None)),
-    "bundle_stand": (bundle_steps.stand, (0, 0, 0, 0, 0)),
+    "bundle_stand": (bundle_steps.stand, (0, 0, 0, 0, 0, 0)),
     "bundle_alone": (bundle_steps.alone, (0, 0, 0)),
-    "bundle_settle": (bundle_steps.settle, (0, 0, 0, 0, 0, 0, None)),
+    "bundle_settle": (bundle_steps.settle, (0, 0, 0, 0, 0, 0, 0, None)),
     "conclude": (conclude, (0, 0, 0, 0, 0, 0, None)),
 }
 """Each step of a contract or a bundle, and which arguments (after the static ones) have a lane axis."""

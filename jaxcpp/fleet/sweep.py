@@ -14,7 +14,11 @@ from functools import partial
 import numpy as np
 
 from jaxcpp.fleet.batch import OnLanes, Solved, agree, charge
-from jaxcpp.fleet.contracts import Contracts, contracts_alone
+from jaxcpp.fleet.bundle_fees import bundle_charges
+from jaxcpp.fleet.bundle_layout import with_bundles
+from jaxcpp.fleet.bundle_solve import AgreedBundles, BundleSolved, agree_bundles, charge_bundles
+from jaxcpp.fleet.bundles import bundles
+from jaxcpp.fleet.contracts import Contracts, contracts
 from jaxcpp.fleet.data import Fleet
 from jaxcpp.fleet.fees import Charges, charges, check_fees
 from jaxcpp.fleet.layout import lay_out
@@ -23,8 +27,7 @@ from jaxcpp.fleet.parts import workers
 from jaxcpp.fleet.results import Columns
 from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import OnProgress, Settings
-from jaxcpp.fleet.solve import reporter
-from jaxcpp.fleet.whole import check_whole
+from jaxcpp.fleet.solve import check_settings, reporter
 
 COUNTS = ("contracts", "offered", "accepted", "not_certified", "rounds")
 MONEY = ("price", "paid", "cbt_paid", "fees_paid", "gain", "supplier_surplus", "efficiency_lost")
@@ -53,23 +56,25 @@ def sweep_fleet(
     plan, or whose just-in-time plan leaves demand unserved that must be served, count with no money.
 
     Raises:
-        CoupledContractsError, FeeError, WholeUnitsError: as `plan_fleet`; contracts must stand alone.
+        CoupledContractsError, FeeError, WholeUnitsError: as `plan_fleet`.
     """
-    found = contracts_alone(fleet)
+    settings, tied = replace(settings, flows=False), bundles(fleet)
+    found = contracts(fleet, tied)
     check_fees(settings.fees, fleet)
-    whole = settings.units == "integer"
-    if whole:
-        check_whole(fleet)
-    packer = Packer(fleet, found, whole)
-    buckets = packer.buckets()
-    report = reporter(len(found) * len(grid.values), on_progress)
-    by_bucket = partial(_by_value, fleet, found, settings, grid, report)
+    for value in grid.values:
+        check_settings(fleet, replace(settings, fees=grid.rules(settings.fees, value)), tied)
+    packer = Packer(fleet, found, settings.units == "integer")
+    rows = len(found) + sum(len(item.vendors) for item in tied.items)
+    report = reporter(rows * len(grid.values), on_progress)
     with ThreadPoolExecutor(workers()) as pool:
-        solved = list(pool.map(by_bucket, buckets))
+        alone = list(pool.map(partial(_by_value, fleet, found, settings, grid, report), packer.buckets()))
+        agreed = agree_bundles(fleet, tied, settings, workers())
+        joint = list(pool.map(partial(_together_by_value, fleet, settings, grid, report), agreed))
     parts = []
     for at, value in enumerate(grid.values):
-        run = lay_out(fleet, found, packer, [bucket[at] for bucket in solved], replace(settings, flows=False))
-        parts.append(_by_vendor(fleet, found, value, run.contracts))
+        solved, together = [bucket[at] for bucket in alone], [bucket[at] for bucket in joint]
+        run = lay_out(fleet, found, packer, solved, settings) if solved else None
+        parts.append(_by_vendor(value, with_bundles(run, fleet, together).contracts))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -91,6 +96,27 @@ def _by_value(
     return answers
 
 
+def _together_by_value(
+    fleet: Fleet, settings: Settings, grid: Grid, report: OnLanes, agreed: AgreedBundles
+) -> list[BundleSolved]:
+    """A bucket of bundles under each fee."""
+    bucket = agreed.bucket
+
+    def fees(value: float) -> Charges:
+        return bundle_charges(grid.rules(settings.fees, value), fleet, bucket.pieces, bucket.lanes)
+
+    everything = fees(max(grid.values) or 1.0)
+    answers: list[BundleSolved] = []
+    prices = None
+    for value in grid.values:
+        charged = _alike(fees(value), everything)
+        solved, prices = charge_bundles(agreed, settings, _nobody, charged, prices)
+        rows = int(bucket.lanes.here.sum())
+        report(rows, rows, 0.0)
+        answers.append(solved)
+    return answers
+
+
 def _alike(fees: Charges, other: Charges) -> Charges:
     """The same fees with noughts where `other` charges something: no value has a program of its own."""
     missing = {
@@ -101,14 +127,14 @@ def _alike(fees: Charges, other: Charges) -> Charges:
     return replace(fees, **missing)
 
 
-def _by_vendor(fleet: Fleet, found: Contracts, value: float, contracts: Columns) -> Columns:
+def _by_vendor(value: float, contracts: Columns) -> Columns:
     """Counts and sums over each vendor's contracts."""
     status = np.asarray(contracts["status"])
     accepted = status == "accepted"
     offered = accepted | (status == "declined")
     among = {"price": offered, "paid": accepted, "supplier_surplus": accepted, "gain": accepted}
     numbers = {
-        "contracts": np.ones(len(found)), "offered": offered, "accepted": accepted,
+        "contracts": np.ones(len(status)), "offered": offered, "accepted": accepted,
         "not_certified": status == "not_converged",
         "rounds": contracts["rounds"],
         "cbt_paid": np.where(accepted, contracts["cbt"], 0.0),
@@ -116,11 +142,11 @@ def _by_vendor(fleet: Fleet, found: Contracts, value: float, contracts: Columns)
         "efficiency_lost": contracts["efficiency_lost"],
         **{name: np.where(those, contracts[name], 0.0) for name, those in among.items()},
     }  # fmt: skip
-    vendors, vendor = np.unique(found.vendor, return_inverse=True)
+    vendors, vendor = np.unique(np.asarray(contracts["vendor_id"]), return_inverse=True)
     sums = {name: np.bincount(vendor, np.nan_to_num(number)) for name, number in numbers.items()}
     return {
         "fee_value": np.full(len(vendors), value),
-        "vendor_id": fleet.vendor_ids[vendors],
+        "vendor_id": vendors,
         **{name: sums[name].astype(np.int32) for name in COUNTS},
         **{name: sums[name] for name in MONEY},
     }

@@ -50,6 +50,7 @@ class Network:
     stock: Floats  # by public node
     capacity: Floats
     toll: Toll | None
+    fixed: Any = 0.0  # what arrives at public nodes whatever is sent
 
     def whole(self, volume: float) -> Units | None:
         """The cheapest flows in whole units of 1 / `volume`; None where there are none.
@@ -74,12 +75,13 @@ class Network:
             matrix([(1.0, a, served), (-1.0, b, sent), (-1.0, node, used)], nodes),
             matrix([(1.0, j, served), (1.0, np.arange(columns), lost)], columns),
         ]
-        right, charged = [np.zeros(nodes), np.rint(self.demand * volume)], []
+        fixed = np.rint(self.fixed * volume) * np.ones(nodes)
+        right, charged = [fixed, np.rint(self.demand * volume)], []
         if (
             self.toll is not None
         ):  # a network still: units above and below the baseline are arcs beside its own
             equal.append(matrix([(1.0, b, sent), (-1.0, node, above), (1.0, node, below)], nodes))
-            right.append(np.rint(self.toll.baseline * volume))
+            right.append(np.rint(self.toll.baseline * volume) - fixed)
             charged = [np.asarray(self.toll.over), np.asarray(self.toll.under)]
         cost = np.concatenate([self.served[2], self.sent[2], self.outside, np.zeros(nodes), *charged])
         top = np.full(size, np.inf)

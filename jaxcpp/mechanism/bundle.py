@@ -82,12 +82,12 @@ def agents(
 def begin(
     retailer: BundleBuyer | TolledBuyer | Lines,
     supplier: BundleSeller,
-    price: Float[Array, " N"] | None = None,
+    price: Float[Array, " N"] | Float[Array, " two_N"] | None = None,
+    warm: Bool[Array, ""] | None = None,
 ) -> path.PathState:
-    """Open at the vendors' quote, or at a price known from before."""
-    if isinstance(retailer, TolledBuyer):
-        return tolled.begin(retailer, supplier, price)
-    return path.start(supplier.quote() if price is None else price)
+    """Open at the vendors' quote, or at a `price`: where `warm`, near the best, with less smoothing."""
+    opens = tolled.begin if isinstance(retailer, TolledBuyer) else newton.begin
+    return opens(retailer, supplier, price, warm)
 
 
 def agree(

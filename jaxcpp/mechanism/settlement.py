@@ -1,6 +1,7 @@
-"""Who pays what in a bundle: each vendor its own transfer and fee; all of them accept, or none.
+"""Who pays what in a bundle: each vendor that takes part its own transfer and fee.
 
-Source: arXiv:2605.16695 Definition 1, sections 3.1, 3.2 and 4; for fees see `mechanism.bundle_fees`.
+Source: arXiv:2605.16695 Definition 1, sections 3.1, 3.2 and 4; for fees see `mechanism.bundle_fees`, for who
+takes part `mechanism.alternatives`.
 """
 
 from __future__ import annotations
@@ -8,15 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcpp.agents.bundle import Frame
 from jaxcpp.consensus.outcome import SUMS, Outcome, feasible
 from jaxcpp.mechanism import status as codes
+from jaxcpp.mechanism.alternatives import Offers, Outside, weigh
 from jaxcpp.mechanism.bundle_fees import Accounts, BundleFees
 from jaxcpp.mechanism.contract import ROUNDING
 from jaxcpp.mechanism.several import Absent, Found, Standing, Without
+from jaxcpp.mechanism.status_quo import Cost
 
 
 class Settlement(eqx.Module):
@@ -47,11 +51,24 @@ class Settlement(eqx.Module):
     price_error: Float[Array, " m"]
     code: Int[Array, " m"]
     rounds: Int[Array, " m"]
-    accepted: Bool[Array, ""]  # by all vendors: the plan is carried out
+    which: Int[Array, ""]  # of `alternatives.Alternatives`: 0 all take part, 1 + m all but m, then none
+    accepted: Bool[Array, " m"]  # takes part in a plan that is carried out
     stays: Bool[Array, ""]  # just-in-time is the plan
     budget: Float[Array, ""]  # all transfers, the retailer's own too, before fees; negative = a deficit
     unpriced: Bool[Array, " m"]  # nobody could do without this vendor
-    unwilling: Bool[Array, " m"]
+    regret: Float[Array, " m"]  # what taking part with all others would have left it short of, at most
+    outside: Outside
+
+
+class Carried(eqx.Module):
+    """An alternative that is settled as it stands, and the retailer's life with it where `lived` says so.
+
+    Costs in scaled units, as `Standing`'s.
+    """
+
+    which: Int[Array, ""]
+    retailer: Cost
+    lived: Bool[Array, ""]
 
 
 class _Kept(eqx.Module):
@@ -66,14 +83,6 @@ class _Kept(eqx.Module):
         return jnp.where(self.kept, jit, plan)
 
 
-class _Asked(eqx.Module):
-    """What is asked of each vendor [currency], and how wrong that may be [scaled]."""
-
-    cbt: Float[Array, " m"]
-    fee: Float[Array, " m"]
-    error: Float[Array, " m"]
-
-
 def settle(
     own: Float[Array, ""],
     known: Frame,
@@ -84,62 +93,109 @@ def settle(
     fees: BundleFees,
     tolerance: Float[Array, ""],
     choice: Found | None = None,
+    carried: Carried | None = None,
     *,
     how: Absent = "jit",
 ) -> Settlement:
-    """Price a bundle's consensus plan for each vendor, and let the vendors decide.
+    """Price a bundle's plans for each vendor, and decide which is carried out.
 
     `own` is what the retailer would earn if every unit were sold at no cost [currency], `here` says which
-    vendors there are, `choice` is the consensus under fees that move plans. The plan is carried out if no
-    vendor is worse off by more than what is certain; else just-in-time stands for all of them.
+    vendors there are, `choice` is the consensus under fees that move plans, `carried` an alternative that was
+    decided on before. Nothing but just-in-time is carried out that is not certified.
     """
     unit, one = known.terms.money * known.terms.volume, jnp.sum(here) == 1
     found = efficient if choice is None else choice
-    plan, outcome, before = found.accounts, found.outcome, standing.vendors.upper
+    outcome, before = found.outcome, standing.vendors.upper
     noise = _noise(own / unit, standing, found)
     keeps = _kept(standing, efficient, choice, fees, noise, tolerance, may=one | (how == "jit"))
-    asked = _asked(plan, without, fees, keeps, here, unit, noise, posed=choice is not None)
-    price = asked.cbt + asked.fee
-    back = fees.scale() / fees.weight()
-    gap = keeps.either(keeps.gap, (outcome.gap + plan.dust) * back) + noise
-    least = jnp.where((how == "excluded") & ~one, 0.0, before)
-    surplus = (least - keeps.either(before, plan.vendors)) * unit - price
+    may = weigh(found, without, standing, fees, here, unit, noise, how=how, posed=choice is not None)
+    weight, back = fees.weight(), fees.scale() / fees.weight()
+    willing = may.willing(jnp.where(one, noise * back[None], -(may.offers.gap + may.offers.error)))
+    which = may.choose(willing, noise, one) if carried is None else carried.which
+    at = may.offered(which)
+    offers = jax.tree.map(lambda leaf: leaf[at], may.offers)
+    gap = keeps.either(keeps.gap, may.within(which, willing, weight)) + noise
     certain = (without.cost - without.bound <= tolerance * jnp.maximum(without.spend, 1e-6)) | one
     # As for the plan itself: some plan that left nothing missing could not be this much cheaper.
     ceiling = 0.5 * known.terms.ceiling / known.terms.money
     lacking = ceiling / fees.scale() * without.missing > without.cost - without.bound
-    unpriced = here & ~feasible(without.missing) & (certain | lacking)
-    proven = keeps.kept | (outcome.certified(tolerance) & jnp.all(certain | unpriced | ~here))
-    slack = jnp.where(one, noise * back, -(gap + asked.error))
-    willing = (surplus > slack * unit) | ~here
-    accepted = proven & ~keeps.kept & jnp.all(willing) & ~jnp.any(unpriced)
+    lacking = ~feasible(without.missing) & (certain | lacking)
+    unpriced = here & lacking & ~jnp.isfinite(standing.apart.upper) & ~one
+    proven = keeps.kept | (outcome.certified(tolerance) & jnp.all(certain | lacking | ~here) & may.known[at])
+    carries = proven & ~keeps.kept & ~jnp.any(unpriced) & (which < may.count)
+    accepted = carries & offers.takes
     missing, all_of_them = efficient.outcome.missing, jnp.ones_like(here)
     impossible = ~feasible(missing) & (ceiling * missing > efficient.outcome.gap)
     code = jnp.select(
-        [keeps.kept & all_of_them, impossible & all_of_them, ~proven & all_of_them, unpriced,
-         accepted & all_of_them],
+        [keeps.kept & all_of_them, impossible & all_of_them, ~proven & all_of_them, unpriced, accepted],
         [codes.NO_GAIN, codes.INFEASIBLE, codes.NOT_CONVERGED, codes.INFEASIBLE, codes.ACCEPTED],
         codes.DECLINED,
-    )  # fmt: skip
-    lost, lost_error = _efficiency_lost(standing, efficient, plan, keeps, accepted)
+    )
+    books = jax.tree.map(lambda leaf: leaf[at], may.books)
+    shown = _shown(books, offers, standing, carried, how=how)
+    cbt, fee = (keeps.either(0.0 * amount, amount * unit) for amount in (offers.cbt, offers.fee))
+    price = cbt + fee
+    surplus = keeps.either(0.0 * before, offers.surplus) * unit
+    lost, lost_error = _efficiency_lost(standing, efficient, shown, keeps, carries)
     return Settlement(
-        **_columns(own, unit, standing, plan, keeps),
-        cbt=asked.cbt,
-        fee=asked.fee,
+        **_columns(own, unit, standing, shown, keeps),
+        cbt=cbt,
+        fee=fee,
         price=price,
         paid=jnp.where(accepted, price, 0.0),
         supplier_surplus=surplus,
         efficiency_lost=lost * unit,
         lost_error=(lost_error + noise) * unit * jnp.ones_like(price),
         efficiency_gap=gap * unit,
-        price_error=asked.error * unit,
+        price_error=keeps.either(noise * (back + fees.after), offers.error) * unit,
         code=code,
         rounds=outcome.rounds + (0 if choice is None else efficient.outcome.rounds) + 0 * without.rounds,
+        which=jnp.where(carries, which, may.count).astype(jnp.int32),
         accepted=accepted,
         stays=keeps.kept,
-        budget=jnp.sum(asked.cbt) + jnp.sum(keeps.either(0.0 * before, plan.vendors - before)) * unit,
+        budget=jnp.sum(cbt) + jnp.sum(keeps.either(0.0 * before, shown.vendors - before)) * unit,
         unpriced=unpriced,
-        unwilling=here & ~willing,
+        regret=jnp.where(here, -may.offers.surplus[0], 0.0) * unit,
+        outside=may.outside,
+    )
+
+
+class _Shown(eqx.Module):
+    """What a plan costs each party, by vendor's row, and how wrong that may be; scaled units."""
+
+    retailer: Float[Array, " m"]
+    retailer_spend: Float[Array, " m"]
+    vendors: Float[Array, " m"]
+    spend: Float[Array, " m"]
+    wide: Float[Array, ""]
+
+
+def _shown(
+    books: Accounts, offers: Offers, standing: Standing, carried: Carried | None, *, how: Absent
+) -> _Shown:
+    """The rows of a plan: who stays out has its part of the retailer's account as it is just in time."""
+    takes, share = offers.takes, standing.share
+    filled, buys = standing.vendors, standing.retailer
+    life = Cost(books.retailer_floor, books.retailer, books.retailer_spend)
+    if carried is not None:
+        life = jax.tree.map(lambda a, b: jnp.where(carried.lived, a, b), carried.retailer, life)
+    least = jnp.where(jnp.any((share > 0.0) & takes), share, 1.0)
+    part = jnp.where(takes, least, 0.0)
+    part = part / jnp.sum(part)
+
+    def row(total: Float[Array, ""], jit: Float[Array, ""]) -> Float[Array, " m"]:
+        kept = jnp.where(takes | (share == 0.0), 0.0, share * jit)
+        return jnp.where(takes, part * (total - jnp.sum(kept)), kept)
+
+    stays = how == "jit"
+    apart = jnp.where(takes, 0.0, jnp.where(stays, filled.upper - filled.lower, 0.0))
+    wide = jnp.where(takes, books.vendors - books.floors, apart)
+    return _Shown(
+        retailer=row(life.upper, buys.upper),
+        retailer_spend=row(life.spend, buys.spend),
+        vendors=offers.vendors,
+        spend=jnp.where(takes, books.spend, jnp.where(stays, filled.spend, 0.0)),
+        wide=life.upper - life.lower + jnp.sum(wide),
     )
 
 
@@ -193,43 +249,8 @@ def _just_in_time_is_best(
     return best, gap
 
 
-def _asked(
-    plan: Accounts,
-    without: Without,
-    fees: BundleFees,
-    keeps: _Kept,
-    here: Bool[Array, " m"],
-    unit: Float[Array, ""],
-    noise: Float[Array, ""],
-    *,
-    posed: bool,
-) -> _Asked:
-    """What the others, as the fees count them, lose by each vendor's taking part, and its own charges."""
-    weight, scale = fees.weight(), fees.scale()
-    counts = weight * (plan.vendors + plan.deviation)
-    others = (plan.retailer + jnp.sum(counts) - counts) / weight
-    price = others + plan.deviation - without.cost * scale / weight
-    # Where no fee moves plans, what the others lose is the transfer, to the last bit.
-    cbt = plan.cost - plan.vendors - without.own if posed else price
-    after = fees.after * jnp.abs(cbt)
-    unsure = weight * (plan.vendors - plan.floors)
-    unsure = (plan.retailer - plan.retailer_floor + jnp.sum(unsure) - unsure) / weight
-    error = jnp.maximum(unsure, (without.cost - without.bound) * scale / weight)
-    wide = jnp.maximum(without.own - without.own_floor, plan.cost - plan.floor)
-    error = jnp.maximum(error, 0.0) + fees.after * jnp.maximum(wide, 0.0) + plan.dust
-
-    def offered(amount: Float[Array, " m"]) -> Float[Array, " m"]:
-        return jnp.where(here & ~keeps.kept, amount, 0.0)
-
-    return _Asked(
-        cbt=offered(cbt * unit),
-        fee=offered(fees.alpha + (price - cbt + after) * unit),
-        error=offered(error) + noise * (scale / weight + fees.after),
-    )
-
-
 def _efficiency_lost(
-    standing: Standing, efficient: Found, plan: Accounts, keeps: _Kept, accepted: Bool[Array, ""]
+    standing: Standing, efficient: Found, shown: _Shown, keeps: _Kept, carries: Bool[Array, ""]
 ) -> tuple[Float[Array, " m"], Float[Array, ""]]:
     """Joint cost of what is carried out over that of the fee-free plan, and how wrong that may be.
 
@@ -237,30 +258,30 @@ def _efficiency_lost(
     """
     filled, buys, best = standing.vendors, standing.retailer, efficient.accounts
     jit = standing.share * buys.upper + filled.upper
-    issued = jnp.where(accepted, standing.share * plan.retailer + plan.vendors, jit)
+    issued = jnp.where(carries, shown.retailer + shown.vendors, jit)
     lost = issued - jnp.where(keeps.at_no_fee, jit, standing.share * best.retailer + best.vendors)
     lost = jnp.where(jnp.sum(lost) > 0.0, lost, 0.0)
     wide = buys.upper - buys.lower + jnp.sum(filled.upper - filled.lower)
-    wide = jnp.where(accepted, plan.cost - plan.floor, jnp.where(keeps.at_no_fee, 0.0, wide))
+    wide = jnp.where(carries, shown.wide, jnp.where(keeps.at_no_fee, 0.0, wide))
     known = jnp.where(keeps.at_no_fee, jnp.sum(jit), best.cost)
     above = jnp.maximum(known - efficient.outcome.bound, 0.0) + best.dust
     return lost, jnp.maximum(jnp.maximum(wide, above), 0.0)
 
 
 def _columns(
-    own: Float[Array, ""], unit: Float[Array, ""], standing: Standing, plan: Accounts, keeps: _Kept
+    own: Float[Array, ""], unit: Float[Array, ""], standing: Standing, shown: _Shown, keeps: _Kept
 ) -> dict[str, Float[Array, " m"]]:
     """Costs and utilities of both parties, just in time and with the plan, by vendor's row."""
     share, filled, buys, either = standing.share, standing.vendors, standing.retailer, keeps.either
     columns = {
         "retailer_cost_jit": share * buys.spend * unit,
-        "retailer_cost_plan": share * either(buys.spend, plan.retailer_spend) * unit,
+        "retailer_cost_plan": either(share * buys.spend, shown.retailer_spend) * unit,
         "supplier_cost_jit": filled.spend * unit,
-        "supplier_cost_plan": either(filled.spend, plan.spend) * unit,
+        "supplier_cost_plan": either(filled.spend, shown.spend) * unit,
         "retailer_utility_jit": share * (own - buys.upper * unit),
-        "retailer_utility_plan": share * (own - either(buys.upper, plan.retailer) * unit),
+        "retailer_utility_plan": share * own - either(share * buys.upper, shown.retailer) * unit,
         "supplier_utility_jit": -filled.upper * unit,
-        "supplier_utility_plan": -either(filled.upper, plan.vendors) * unit,
+        "supplier_utility_plan": -either(filled.upper, shown.vendors) * unit,
     }
     columns["gain"] = (
         columns["retailer_utility_plan"]

@@ -6,7 +6,8 @@
 A vendor that stays out keeps its part of the just-in-time order, whatever the others do, or, where it is
 excluded, delivers nothing. With one vendor `x_{-m}` is the just-in-time order itself and `t_m` the
 cost-benefit transfer. Under fees that move plans, "best" and "utilities" are those of
-`mechanism.bundle_fees`. `mechanism.settlement` makes offers of it.
+`mechanism.bundle_fees`. `mechanism.alternatives` decides who takes part, `mechanism.settlement` makes
+offers of it.
 
 Source: arXiv:2605.16695 Definition 1, sections 3.1, 3.2 and 4.
 """
@@ -21,10 +22,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxcpp.agents.bundle import Absence, Catalogue, Frame, Vendors
+from jaxcpp.consensus import tolled
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.mechanism.bundle import Filling, agents, agree, begin
-from jaxcpp.mechanism.bundle_fees import Accounts, BundleFees, account, pose
+from jaxcpp.mechanism.bundle_fees import Accounts, BundleFees, PosedBundle, account, pose
 from jaxcpp.mechanism.status_quo import Cost
+from jaxcpp.transport import path
 
 Absent = Literal["jit", "excluded"]
 """What a vendor delivers that stays out of the mechanism: its share of the just-in-time order, or nothing."""
@@ -44,7 +47,9 @@ class Found(eqx.Module):
 class Without(eqx.Module):
     """The best the others can do without each vendor: their joint cost, bracketed, as the consensus is posed.
 
-    `own` and `own_floor` are the same plans' costs in everybody's own costs. All in scaled units.
+    `own` and `own_floor` are the same plans' costs in everybody's own costs, `books` each party's, first axis
+    the vendor that stays out; None in a bundle of one vendor, whose counterfactual is no plan to carry out.
+    All in scaled units.
     """
 
     cost: Float[Array, " m"]
@@ -54,6 +59,7 @@ class Without(eqx.Module):
     own: Float[Array, " m"]
     own_floor: Float[Array, " m"]
     rounds: Int[Array, " m"]
+    books: Accounts | None = None
 
 
 class Standing(eqx.Module):
@@ -64,6 +70,7 @@ class Standing(eqx.Module):
     vendors: Filling
     unmet: Float[Array, ""]  # units that had to be served and with what is confirmed are not
     share: Float[Array, " m"]  # of the retailer's account that stands in each vendor's row
+    apart: Cost  # the retailer's where all stay out, as that counts among the alternatives; inf: it does not
 
 
 def absent(
@@ -78,8 +85,8 @@ def absent(
     *,
     how: Absent = "jit",
     warm: bool = True,
-) -> Without:
-    """Every vendor's counterfactual run, all as lanes of one batch.
+) -> tuple[Without, Found]:
+    """Every vendor's counterfactual run, all as lanes of one batch; and what each has found.
 
     `order` [units] is the just-in-time order by vendor; `warm` starts from the full run's price.
     """
@@ -87,17 +94,18 @@ def absent(
     lines = order.reshape(who.shape)
     fixed = lines if how == "jit" else jnp.zeros_like(lines)
 
-    def one(vendor: Int[Array, ""]) -> tuple[Outcome, Accounts, Int[Array, ""]]:
+    def one(vendor: Int[Array, ""]) -> tuple[Found, Int[Array, ""]]:
         price = outcome.price if warm else None
         return around(catalogue, vendors, known, vendor, fixed, lines, price, tolerance, limit, fees)
 
-    found, plan, rounds = jax.vmap(one)(jnp.arange(vendors.count, dtype=jnp.int32))
+    runs, rounds = jax.vmap(one)(jnp.arange(vendors.count, dtype=jnp.int32))
+    found, plan = runs.outcome, runs.accounts
     return Without(
         cost=found.cost, bound=found.bound, spend=found.spend, missing=found.missing,
         own=plan.retailer + jnp.sum(plan.vendors, axis=1),
         own_floor=plan.retailer_floor + jnp.sum(plan.floors, axis=1),
-        rounds=rounds,
-    )  # fmt: skip
+        rounds=rounds, books=plan,
+    ), runs  # fmt: skip
 
 
 def around(
@@ -111,16 +119,27 @@ def around(
     tolerance: Float[Array, ""],
     limit: int | Int[Array, ""],
     fees: BundleFees | None,
-) -> tuple[Outcome, Accounts, Int[Array, ""]]:
+) -> tuple[Found, Int[Array, ""]]:
     """The best plan of all others around what one vendor delivers, its part of `fixed` [units]."""
-    held = vendors.node_vendor() == vendor
-    absence = Absence(jnp.where(held, fixed, 0.0), held)
+    absence = staying_out(vendors, vendor, fixed)
+    held = absence.held
     posed = pose(fees, *agents(catalogue, vendors, known, absence), order / known.terms.volume, known.terms)
     # With the usual first smoothing: prices may have a long way to go, in steps of a few smoothings.
     begun = begin(posed.retailer, posed.supplier, price)
     begun = eqx.tree_at(lambda s: s.done, begun, ~jnp.any(held))
     state, found = agree(posed.retailer, posed.supplier, begun, tolerance, limit)
-    return found, account(posed, found, known.terms), state.rounds
+    return Found(found, account(posed, found, known.terms), taking(posed, state, found)), state.rounds
+
+
+def staying_out(vendors: Vendors, vendor: Int[Array, ""], fixed: Float[Array, "p n"]) -> Absence:
+    """One vendor's deliveries as they stand while it takes no part: its part of `fixed` [units]."""
+    held = vendors.node_vendor() == vendor
+    return Absence(jnp.where(held, fixed, 0.0), held)
+
+
+def taking(posed: PosedBundle, state: path.PathState, outcome: Outcome) -> Float[Array, " N"]:
+    """The price that the retailer answers: `Found.taking`."""
+    return outcome.price if posed.toll is None else tolled.between(posed.retailer, state)
 
 
 def alone(standing: Standing, rounds: Int[Array, ""], fees: BundleFees) -> Without:

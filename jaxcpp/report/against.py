@@ -51,7 +51,7 @@ def _keys(run: Loaded) -> np.ndarray:
 
 
 def _gain(run: Loaded) -> Floats:
-    return np.where(run.status("accepted"), np.nan_to_num(run.numbers("gain")), 0.0)
+    return np.where(run.planned, np.nan_to_num(run.numbers("gain")), 0.0)
 
 
 def _totals(run: Loaded, before: Loaded) -> dict[str, dict[str, float]]:

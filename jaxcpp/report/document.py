@@ -101,8 +101,8 @@ def gains(run: Loaded) -> dict[str, Any]:
         "cbt": float(np.nansum(run.numbers("cbt")[accepted])),
         "fee": float(np.nansum(run.numbers("fee")[accepted])),
         "paid": float(np.nansum(paid[accepted])),
-        "efficiency_lost": float(np.nansum(run.numbers("efficiency_lost")[accepted])),
-        "gain_declined": float(np.nansum(run.numbers("gain")[run.status("declined")])),
+        "efficiency_lost": float(np.nansum(run.numbers("efficiency_lost")[run.planned])),
+        "gain_declined": float(np.nansum(run.numbers("gain")[run.status("declined") & ~run.planned])),
     }  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def vendors(run: Loaded, names: Names) -> list[dict[str, Any]]:
     columns = {
         "contracts": np.ones(len(run)),
         "accepted": accepted,
-        "gain": np.where(accepted, run.numbers("gain"), 0.0),
+        "gain": np.where(run.planned, run.numbers("gain"), 0.0),
         "saves": own,
         "cbt": np.where(accepted, run.numbers("cbt"), 0.0),
         "fee": np.where(accepted, run.numbers("fee"), 0.0),

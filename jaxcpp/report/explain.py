@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcpp.report.load import Loaded, Names, ReportError, bundle_of, is_roll, load
+from jaxcpp.report.load import WITHOUT, Loaded, Names, ReportError, bundle_of, is_roll, load
 from jaxcpp.report.movement import movement, week_label
 from jaxcpp.report.numbers import asked, bound, count, money, percent, units
 from jaxcpp.report.words import better_off, listing, status
@@ -321,6 +321,8 @@ def _certain(one: One) -> str:
 
 def _declined(one: One) -> list[str]:
     row = one.row
+    if row["reason"].startswith(WITHOUT):
+        return [f"It takes no part: {row['reason'].partition('; the vendor can')[0]}. It pays nothing."]
     worth = _worth(row, "supplier")
     fee = f"{one.money('fee')} as the fee"
     offer = (

@@ -26,6 +26,10 @@ class ReportError(ValueError):
     """There is nothing to report on, or not what was asked for."""
 
 
+WITHOUT = "the plan is carried out without this vendor"
+"""How a reason begins that says so."""
+
+
 @dataclass(frozen=True)
 class Names:
     """What people call vendors and products; an id without a name is its own."""
@@ -77,13 +81,19 @@ class Loaded:
         """Which contracts have a status, (contract,)."""
         return np.asarray(self.contracts["status"], dtype=str) == name
 
+    @property
+    def planned(self) -> NDArray[np.bool_]:
+        """Which contracts' plan is carried out: offers accepted, and vendors that the others plan without."""
+        apart = [reason.startswith(WITHOUT) for reason in self.contracts["reason"]]
+        return self.status("accepted") | (self.status("declined") & np.asarray(apart, bool))
+
     def carried_out(self, party: str, what: str) -> Floats:
         """A party's `cost` or `utility` of the plan carried out, (contract,) [currency].
 
-        That of the offer where it was accepted, of just-in-time elsewhere.
+        That of just-in-time where no plan is.
         """
         plan, jit = (self.numbers(f"{party}_{what}_{arm}") for arm in ("plan", "jit"))
-        return np.where(self.status("accepted"), plan, jit)
+        return np.where(self.planned, plan, jit)
 
 
 def load(folder: Path) -> Loaded:

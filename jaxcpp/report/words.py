@@ -19,7 +19,7 @@ STATUS: Final = {
 MEANING: Final = {
     "accepted": "the vendor takes the offer and the new plan is carried out",
     "no_gain": "just-in-time is already the best plan",
-    "declined": "the offer costs the vendor more than it gains: just-in-time stands, nothing is paid",
+    "declined": "the offer costs the vendor more than it gains: its orders stand, it pays nothing",
     "not_converged": "no certificate within the tolerance: just-in-time stands, nothing is paid",
     "infeasible": "no plan serves the demand that must be served",
 }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections import Counter
 
+import pyarrow.parquet as pq
 import pytest
 
 from jaxcpp.cli.status import Status
@@ -106,8 +108,13 @@ def test_the_same_bytes_in_a_process_without_jax(spawn, run, planned, tmp_path):
 def test_several_vendors_and_shared_capacity(run, tmp_path):
     kind = Kind(vendors=2, every=True)
     write_fleet(tmp_path / "fleet", tables_of({"": random_coupled(3, kind)}).tables(), {"currency": "EUR"})
-    planned = run("plan", tmp_path / "fleet", tmp_path / "run", "--tolerance", "1e-4")
+    # The second vendor's fee is prohibitive: the first's contract stands all the same.
+    fees = tmp_path / "fees.toml"
+    fees.write_text("[vendor.vendor-1]\nadditive = 1e6\n")
+    settings = ("--tolerance", "1e-4", "--fee", fees, "--flows")
+    planned = run("plan", tmp_path / "fleet", tmp_path / "run", *settings)
     assert planned.exit_code == 0, planned.stderr
+    one_of_two_takes_part(tmp_path / "run")
     assert run("report", tmp_path / "run").exit_code == 0
     found = json.loads((tmp_path / "run" / "report.json").read_text())
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -118,6 +125,35 @@ def test_several_vendors_and_shared_capacity(run, tmp_path):
     name = found["certificates"]["worst"][0]["contract_id"]
     said = run("explain", tmp_path / "run", name).stdout
     assert "It is planned together with" in " ".join(said.split())
+    out = next(row for row in found["attention"]["declined"] if row["contract_id"].startswith("vendor-1"))
+    said = " ".join(run("explain", tmp_path / "run", out["contract_id"]).stdout.split())
+    assert "It takes no part: the plan is carried out without this vendor" in said
+
+
+def one_of_two_takes_part(folder):
+    """Rows, plans and shipments of a run that the second vendor's fee keeps it out of."""
+    rows, plans, flows = (
+        pq.read_table(folder / f"{name}.parquet").to_pylist() for name in ("contracts", "plans", "flows")
+    )
+    first, second = sorted(rows, key=lambda row: row["vendor_id"])
+    assert (first["status"], second["status"]) == ("accepted", "declined")
+    assert first["paid"] == first["price"]
+    assert second["paid"] == second["price"] == 0.0
+    assert first["supplier_surplus"] > 0.0
+    for party in ("retailer", "supplier"):
+        assert second[f"{party}_utility_plan"] == pytest.approx(second[f"{party}_utility_jit"], rel=1e-9)
+    assert sum(row["gain"] for row in rows) > 0.0
+    arrives, shipped = Counter(), Counter()
+    for row in plans:
+        if row["vendor_id"] == "vendor-1":
+            assert row["plan_units"] == pytest.approx(row["jit_units"], abs=1e-6)
+        arrives[row["vendor_id"], row["product_id"], row["inbound_id"], row["week"]] += row["plan_units"]
+    for row in flows:
+        if row["party"] == "supplier":
+            shipped[row["vendor_id"], row["product_id"], row["to_id"], row["week_to"]] += row["units"]
+    assert set(shipped) <= set(arrives)
+    for key, units in arrives.items():
+        assert shipped[key] == pytest.approx(units, abs=1e-5), key
 
 
 @pytest.mark.slow

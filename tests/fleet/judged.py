@@ -16,6 +16,7 @@ from jaxcpp.fleet.results import Run
 from jaxcpp.fleet.settings import Settings
 from tests.coupled import prefixed, tables_of
 from tests.fleets import INBOUND, read
+from tests.oracles.alternatives import Game
 from tests.oracles.coupled import Coupled, Key, all_retailer_utility, vendor_utility
 from tests.oracles.problem import Floats, Problem
 
@@ -34,12 +35,8 @@ class Judged:
     order: dict[Key, Floats]
     jit: dict[Key, Floats]
     plan: dict[Key, Floats]  # offered
+    issued: dict[Key, Floats]  # carried out
     run: Run
-
-    @property
-    def issued(self) -> dict[Key, Floats]:
-        """The plan carried out."""
-        return self.plan if all(row["status"] == "accepted" for row in self.rows.values()) else self.jit
 
     @property
     def stake(self) -> float:
@@ -82,13 +79,13 @@ def judge(whole: Coupled, fleet: Fleet, run: Run, solved: list[BundleSolved]) ->
             names = {str(fleet.product_ids[product]) for product in piece.bundle.products}
             offers = {key: offer for key, offer in whole.offers.items() if key[1] in names}
             coupled = Coupled({name: whole.products[name] for name in names}, offers, whole.shared)
-            volume = float(part.agreed.known.terms.volume[at])
-            offered = np.asarray(part.found.outcome.plan[at]).reshape(part.plan[at].shape) * volume
-            offered = part.jit[at] if part.settlement.stays[at] else offered
-            order, jit, plan = (
-                plans(coupled, fleet, part, at, u) for u in (part.order[at], part.jit[at], offered)
+            offered = part.jit[at] if part.settlement.stays[at] else part.offered[at]
+            order, jit, plan, issued = (
+                plans(coupled, fleet, part, at, units)
+                for units in (part.order[at], part.jit[at], offered, part.plan[at])
             )
-            yield Judged(coupled, part, at, {key[0]: rows[key] for key in offers}, order, jit, plan, run)
+            mine = {key[0]: rows[key] for key in offers}
+            yield Judged(coupled, part, at, mine, order, jit, plan, issued, run)
 
 
 def solve(parts: dict[str, Coupled], folder, settings: Settings) -> list[Judged]:
@@ -101,6 +98,35 @@ def solve(parts: dict[str, Coupled], folder, settings: Settings) -> list[Judged]
         {vendor: units for one in named for vendor, units in one.shared.items()},
     )
     return list(judge(whole, fleet, with_bundles(None, fleet, solved), solved))
+
+
+def without(one: Judged) -> str | None:
+    """Who stays out of the plan that is carried out; "" nobody, None all do."""
+    out = [vendor for vendor, row in one.rows.items() if row["status"] != "accepted"]
+    return None if len(out) == len(one.rows) else (out[0] if out else "")
+
+
+def misjudged(one: Judged, game: Game) -> list[str]:
+    """What is wrong with who takes part in a bundle of several vendors, and with what they are asked for."""
+    out, worth = without(one), game.worth()
+    chosen = worth.get("jit" if out is None else out)
+    best, wrong = max(worth.values()), []
+    gap = min(game.counted.weight[v] * row["efficiency_gap"] for v, row in one.rows.items())
+    if chosen is None or best - chosen > gap + one.stake:
+        wrong.append(f"{list(one.rows)} without {out!r}: worth {chosen}, best {best:g}, gap {gap:g}")
+    offered = {v: row for v, row in one.rows.items() if row["status"] == "accepted" or out is None}
+    for vendor, row in offered.items():
+        exact = game.price(vendor, one.plan, out or "", worth)
+        off = row["price_error"] + one.stake / game.counted.weight[vendor]
+        if not abs(row["price"] - exact) <= off:
+            wrong.append(
+                f"{vendor} without {out!r}: {row['price']:g}, exactly {exact:g}, {row['price_error']:g}"
+            )
+        if out is not None and row["supplier_surplus"] < -(row["efficiency_gap"] + off):
+            wrong.append(f"{vendor}: left {row['supplier_surplus']:g}")
+    idle = [vendor for vendor in one.rows if vendor not in offered]
+    wrong += [f"{v} stays out and pays" for v in idle if one.rows[v]["price"] or one.rows[v]["paid"]]
+    return wrong
 
 
 def reached_by_all(coupled: Coupled, name: str) -> Problem:
