@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,3 +100,21 @@ def test_rows_add_up_to_the_bundles_gain():
         float(jnp.sum(made.retailer_utility_plan + made.supplier_utility_plan))
         - float(jnp.sum(made.retailer_utility_jit + made.supplier_utility_jit))
     )
+
+
+@pytest.mark.parametrize("way", [jax.grad, jax.jacfwd])
+def test_derivatives_are_refused_in_words(way):
+    """Forward mode would go through the loop, and find numbers that are none."""
+
+    def gap(margin: jax.Array) -> jax.Array:
+        catalogue, theirs = product(10.0), vendors([20.0, 20.0], [1.0, 2.0])
+        known = bundle.frame(catalogue, theirs, jnp.asarray(2.0))
+        fees = BundleFees(jnp.zeros(2), jnp.zeros(2))
+        moved = eqx.tree_at(lambda c: c.margin, catalogue, margin * catalogue.margin)
+        agents = bundle.agents(moved, theirs, known)
+        posed = pose(fees, *agents, jnp.zeros((1, 2)), known.terms)
+        begun = bundle.begin(posed.retailer, posed.supplier)
+        return bundle.agree(posed.retailer, posed.supplier, begun, jnp.asarray(TOLERANCE), 200)[1].cost
+
+    with pytest.raises(NotImplementedError, match=r"planned together .* have no derivatives"):
+        way(gap)(jnp.asarray(1.0))
