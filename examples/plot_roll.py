@@ -15,8 +15,7 @@ from typing import Any
 SERIES = {
     "gain": "realized gain of the week [{}]",
     "cumulative_gain": "gain so far, with what the states left are worth [{}]",
-    "cbt": "cost-benefit transfers of the week [{}]",
-    "moved": "paid and settled by the vendors in the week [{}]",
+    "moved": "cost-benefit transfers and fees that vendors pay, and settlements [{}]",
     "churn": "churn of the week [units]",
 }
 
@@ -50,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     rolls = [read(folder) for folder in options.runs]
     forecasts = list(dict.fromkeys(roll[0] for roll in rolls))
     styles = {binds: f"C{at}" for at, binds in enumerate(dict.fromkeys(roll[1] for roll in rolls))}
-    figure = Figure(figsize=(5 * len(forecasts), 12), layout="constrained")
+    figure = Figure(figsize=(5 * len(forecasts), 10), layout="constrained")
     panels = figure.subplots(len(SERIES), len(forecasts), sharex=True, squeeze=False)
     for known, binds, _, columns in rolls:
         for row, series in zip(panels, SERIES, strict=True):
