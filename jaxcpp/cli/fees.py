@@ -23,6 +23,16 @@ SHARES: Final = {
 """Fees of one number, as they are called and as `FeeRule` calls them."""
 
 SIDES: Final = ("over", "under")
+LABELS: Final = {
+    "additive": "additive fee [{} / contract]",
+    "multiplicative": "multiplicative fee [of the transfer]",
+    "roi": "return asked [of the transfer]",
+    "roi_ex_post": "return asked afterwards [of the transfer]",
+    "over": "charge above just-in-time [{} / unit]",
+    "under": "charge below just-in-time [{} / unit]",
+}
+"""The numbers of a `FeeRule` on an axis, the currency to be put in."""
+
 KNOWN: Final = (
     "none, additive=AMOUNT, multiplicative=SHARE, roi=SHARE, roi-ex-post=SHARE, "
     "deviation=over:AMOUNT,under:AMOUNT, FILE.toml"

@@ -17,7 +17,7 @@ from jaxcpp.cli.fees import parse_fees
 from jaxcpp.cli.options import Config, Device, Fees, FleetFolder, Json, RunFolder, Tolerance
 from jaxcpp.cli.shown import show
 from jaxcpp.cli.status import Status, fail
-from jaxcpp.fleet.roll_settings import Forecast, Policy, RollError, RollSettings
+from jaxcpp.fleet.roll_settings import Capacity, Forecast, Policy, RollError, RollSettings
 from jaxcpp.fleet.settings import Settings
 
 if TYPE_CHECKING:
@@ -92,6 +92,12 @@ def roll(
             help="What is known of demand: all of it, the mean of the weeks before, or FLEET's forecasts.",
         ),
     ] = "perfect",
+    capacity: Annotated[
+        Capacity,
+        typer.Option(
+            help="What is expected of vendors' capacity in later weeks: what FLEET says, or this week's."
+        ),
+    ] = "known",
     churn: Annotated[
         float,
         typer.Option(
@@ -120,7 +126,7 @@ def roll(
     kind, back = parse_forecast(forecast)
     settings = RollSettings(
         weeks=weeks, start=start, window=window, commit=1 if commit == 1 else window, policy=policy,
-        cover=cover, forecast=kind, trailing=back, churn=churn,
+        cover=cover, forecast=kind, trailing=back, capacity=capacity, churn=churn,
         solve=Settings(fees=parse_fees(fee), tolerance=tolerance, max_rounds=max_rounds),
     )  # fmt: skip
     document, currency = _roll(fleet, run, settings, resume=resume, skip_bad=skip_bad, device=device)
@@ -140,19 +146,27 @@ def _roll(
 ) -> tuple[dict[str, Any], str]:
     """Read, roll, write week by week; run.json's content and the currency."""
     from jaxcpp import tables
+    from jaxcpp.fleet.contracts import CoupledContractsError, contracts_alone
+    from jaxcpp.fleet.fees import check_fees
+    from jaxcpp.fleet.rules import FeeError
     from jaxcpp.fleet.told import check_roll
 
     started = time.perf_counter()
     try:
         fleet, _ = tables.read_fleet(fleet_folder, skip_bad=skip_bad)
         check_roll(settings, fleet)
+        check_fees(settings.solve.fees, fleet)
+        contracts_alone(fleet)
         info = {
             "version": jaxcpp.__version__,
             "settings": dataclasses.asdict(settings),
             "fleet_fingerprint": fleet.fingerprint,
         }
         last = tables.begin_roll(run_folder, info, resume=resume)
-    except (tables.FleetError, tables.RunFolderError, tables.ResumeError, RollError) as error:
+    except (
+        tables.FleetError, tables.RunFolderError, tables.ResumeError,
+        RollError, CoupledContractsError, FeeError,
+    ) as error:  # fmt: skip
         fail(str(error), Status.BAD_INPUT)
     backend.start(device)
     seconds = _weeks(fleet, run_folder, settings, last)
@@ -180,16 +194,11 @@ def _weeks(fleet: Fleet, folder: Path, settings: RollSettings, last: int | None)
 
     from jaxcpp import tables
     from jaxcpp.cli.progress import progress_bar
-    from jaxcpp.fleet.contracts import CoupledContractsError
     from jaxcpp.fleet.roll import Roll
     from jaxcpp.fleet.roll_layout import states_of, week_columns
-    from jaxcpp.fleet.rules import FeeError
 
     seconds: dict[str, float] = {}
-    try:
-        rolling = Roll(fleet, settings)
-    except (CoupledContractsError, FeeError) as error:
-        fail(str(error), Status.BAD_INPUT)
+    rolling = Roll(fleet, settings)
     first = settings.start if last is None else last + 1
     states = rolling.start() if last is None else states_of(rolling, tables.read_week(folder, last, "state"))
     begun = time.perf_counter()
@@ -233,9 +242,8 @@ def _report(document: dict[str, Any], currency: str, folder: Path, *, as_json: b
         for name in shown:
             table.add_column(name, justify="right")
         for row in document["weeks"]:
-            table.add_row(
-                *(f"{row[name]}" if name == "week" else f"{row[name]:,.2f}" for name in shown.values())
-            )
+            numbers = (round(row[name], 2) + 0.0 for name in list(shown.values())[1:])  # never -0.00
+            table.add_row(str(row["week"]), *(f"{number:,.2f}" for number in numbers))
         show(table)
         console = Console()
         money = f" {currency}" if currency else ""

@@ -144,7 +144,7 @@ def sweep(
     if plot:
         from jaxcpp.cli.sweep_plot import draw
 
-        draw(totals, _title(grid), read.currency, run / "sweep.svg")
+        draw(totals, grid.name, read.currency, run / "sweep.svg")
     if as_json:
         typer.echo(json.dumps(totals, indent=2))
     else:

@@ -8,9 +8,11 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from jaxcpp.cli.fees import LABELS
 
-def draw(totals: dict[str, list[Any]], title: str, currency: str, path: Path) -> None:
-    """Write an SVG file, the same bytes for the same numbers."""
+
+def draw(totals: dict[str, list[Any]], fee: str, currency: str, path: Path) -> None:
+    """Write an SVG file, the same bytes for the same numbers; `fee` is the number the grid is of."""
     share = [100.0 * a / max(b, 1) for a, b in zip(totals["accepted"], totals["contracts"], strict=True)]
     panels = {
         f"prices of all offers, and what is paid [{currency}]": {
@@ -30,5 +32,5 @@ def draw(totals: dict[str, list[Any]], title: str, currency: str, path: Path) ->
             axes.set_ylim(bottom=0.0)
             if len(lines) > 1:
                 axes.legend(fontsize=8)
-        axes.set_xlabel(title)
+        axes.set_xlabel(LABELS[fee].format(currency))
         figure.savefig(path, format="svg", metadata={"Date": None})

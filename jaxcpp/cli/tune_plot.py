@@ -9,20 +9,14 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxcpp.cli.fees import LABELS
+
 if TYPE_CHECKING:
     from jaxcpp.fleet.tune import Tuned
     from jaxcpp.fleet.worlds import Number
 
 MOST = 6
 """Groups that are drawn one by one; of more, only the sum."""
-
-AXES = {
-    "additive": "additive fee [{} / contract]",
-    "multiplicative": "multiplicative fee [of the transfer]",
-    "roi": "return asked [of the transfer]",
-    "over": "charge above just-in-time [{} / unit]",
-    "under": "charge below just-in-time [{} / unit]",
-}
 
 
 def draw(tuned: Tuned, numbers: tuple[Number, ...], currency: str, path: Path) -> None:
@@ -35,7 +29,7 @@ def draw(tuned: Tuned, numbers: tuple[Number, ...], currency: str, path: Path) -
         panels = figure.subplots(2, len(numbers), sharex="col", sharey="row", squeeze=False)
         for column, number in enumerate(numbers):
             _column(panels[:, column], tuned, column, number)
-            panels[1, column].set_xlabel(AXES[number].format(currency))
+            panels[1, column].set_xlabel(LABELS[number].format(currency))
         panels[0, 0].set_title(
             f"fees taken on the draws tuned on [{currency}]; dotted: the fee chosen", loc="left", fontsize=10
         )

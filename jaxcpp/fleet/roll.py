@@ -16,7 +16,8 @@ from jaxcpp.fleet.roll_settings import RollSettings
 from jaxcpp.fleet.settings import OnProgress
 from jaxcpp.fleet.solve import reporter
 from jaxcpp.fleet.told import check_roll
-from jaxcpp.fleet.week import Account, Planned, Transfer, Weeks, empty_state, next_price, value
+from jaxcpp.fleet.week import Planned, Transfer, Weeks, empty_state, next_price
+from jaxcpp.fleet.week_accounts import Account, value
 from jaxcpp.fleet.windows import Group, groups
 from jaxcpp.horizon.state import State
 
@@ -129,7 +130,7 @@ def one_week(
     left["jit"], accounts["jit"] = run.carry_out(alone, week, 1)
     left["plan"] = replace(left["plan"], price=next_price(price, group))
     ahead = {arm: run.plan(left[arm], week + 1, False) for arm in ARMS}
-    values = {arm: value(group, ahead[arm]) for arm in ARMS}
+    values = {arm: value(group, ahead[arm].opened, ahead[arm].quo, ahead[arm].state) for arm in ARMS}
     if settings.commit > 1:
         del ahead["plan"]  # a plan of record stands next week, and is not what a state is worth without one
     churn = run.churn(states["plan"], planned.issued, week)

@@ -9,6 +9,7 @@ from jaxcpp.fleet.settings import Settings
 
 Policy = Literal["best", "target"]
 Forecast = Literal["perfect", "trailing", "table"]
+Capacity = Literal["known", "current"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class RollSettings:
     `policy` is the just-in-time order: the retailer's own `best` plan, or base-stock up to a `target`:
     the fleet's own targets where a product has any, else one that covers the forecast of `cover` weeks.
     A `trailing` forecast is the mean of that many weeks before, week by week the same; one from the
-    fleet's `table` is the last that was made. `churn` is what moving a unit of the plan of record costs the
+    fleet's `table` is the last that was made. Vendors' capacity in the weeks to come is `known`, or expected
+    to be what it is in the `current` one. `churn` is what moving a unit of the plan of record costs the
     retailer [currency / unit].
     """
 
@@ -31,6 +33,7 @@ class RollSettings:
     cover: int = 1
     forecast: Forecast = "perfect"
     trailing: int = 4
+    capacity: Capacity = "known"
     churn: float = 0.0
     solve: Settings = field(default_factory=Settings)
 
@@ -57,9 +60,10 @@ def check_weeks(settings: RollSettings, weeks: int) -> None:
             "a trailing forecast needs weeks before the first order; say --start 1 or later, so that the "
             "weeks before it are known"
         )
-    if settings.churn > 0.0 and not all(rule.only_additive for rule in settings.solve.fees):
+    if settings.churn > 0.0 and any(rule.over or rule.under for rule in settings.solve.fees):
         raise RollError(
-            "a price on changes goes with additive fees only; leave out --churn or give --fee additive=AMOUNT"
+            "a price on changes does not go with charges on deviations, which are counted from another plan; "
+            "leave out --churn, or give fees of other kinds"
         )
     if settings.commit not in (1, settings.window):
         raise RollError(

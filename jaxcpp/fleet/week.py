@@ -20,10 +20,12 @@ from jaxcpp.fleet.batch import (
     status_quo,
     turns,
 )
+from jaxcpp.fleet.contracts import Index
 from jaxcpp.fleet.data import Floats
 from jaxcpp.fleet.fees import Charges
 from jaxcpp.fleet.pack import Lanes
 from jaxcpp.fleet.roll_settings import RollSettings
+from jaxcpp.fleet.week_accounts import Account, account
 from jaxcpp.fleet.windows import Group, Window, entries, forecast, put, take, window
 from jaxcpp.horizon.state import State
 from jaxcpp.mechanism.status import NO_GAIN
@@ -41,32 +43,6 @@ DUST = 1e-6
 NEGLIGIBLE = 1e-8
 """Of a contract's usual demand in a window: fewer units than this in one entry are what rounding left of
 earlier weeks. They are not planned for, and stay past due."""
-
-
-@dataclass(frozen=True)
-class Account:
-    """What happened to each contract in one week: units, and currency (lane,)."""
-
-    asked: Floats
-    sold: Floats
-    lost: Floats
-    unmet: Floats  # of those lost, units that had to be served
-    delivered: Floats
-    built: Floats
-    left: Floats
-    backlog: Floats  # at the end of the week, as the next two
-    on_hand: Floats
-    vendor_stock: Floats
-    churn_cost: Floats
-    retailer_shipping: Floats
-    retailer_holding: Floats
-    backlog_cost: Floats
-    lost_sale_cost: Floats
-    leftover_cost: Floats
-    retailer_profit: Floats
-    supplier_shipping: Floats
-    supplier_holding: Floats
-    supplier_profit: Floats
 
 
 @dataclass(frozen=True)
@@ -145,7 +121,8 @@ class Weeks:
         grid = np.concatenate([state.backlog[:, :, None], net], axis=2)
         grid = np.where(grid > self.least, grid, 0.0)
         some = entries(group.demand, expected, week)
-        ahead = window(group, week, some, grid, state.stock, state.spare)
+        foreseen = self.settings.capacity == "known"
+        ahead = window(group, week, some, grid, state.stock, state.spare, foreseen)
         targets = group.targets[:, :, week : week + group.shape.weeks]
         args = (ahead.lanes, state.price, state.record, targets)
         price = np.asarray(0.0 if week == self.settings.start else self.settings.churn)
@@ -187,7 +164,7 @@ class Weeks:
         else:
             outcome = consensus(lanes, prepared, self.size, self.settings.solve, on_lanes)
         outcome = store.fetch(outcome)
-        known = week_fees.Known(lanes, prepared.terms, planned.quo.order, outcome)
+        known = week_fees.Known(lanes, prepared.terms, planned.quo.order, outcome, self._record(planned))
         choice, fees = week_fees.choice(
             known, self.charged(week), (self.size, self.small), self.settings.solve
         )
@@ -195,6 +172,14 @@ class Weeks:
         contract = store.fetch(in_batches(self.small, "conclude", args, (self.tolerance,)))
         price = outcome.price * prepared.terms.money[:, None]
         return replace(planned, issued=contract.issued), contract, price
+
+    def _record(self, planned: Planned) -> week_fees.Record | None:
+        """The plan of record and the price on leaving it; the week that the window has gained is free."""
+        if not self.priced:
+            return None
+        plan, weeks = planned.state.record, self.group.shape.weeks
+        known = np.arange(plan.shape[1]) % weeks < weeks - 1
+        return week_fees.Record(plan, np.broadcast_to(np.where(known, planned.price, 0.0), plan.shape))
 
     def charged(self, week: int) -> Charges:
         """The fees on a plan made in `week`."""
@@ -208,14 +193,21 @@ class Weeks:
         return self._of_one(planned, contract, week)
 
     def _of_all(self, planned: Planned, contract: Any, recorded: bool) -> Transfer:
-        """For the whole window, against the order that stands (eq. 10)."""
+        """For the whole window, against the order that stands (eq. 10).
+
+        A plan that is carried out instead is paid for against what the vendor confirms of the record, with
+        all demand in it that must be served at the ceiling: so is what the vendor then owes. Where nothing
+        else is carried out, it owes what leaving that demand unserved, or late, costs in money.
+        """
         terms, quo = planned.opened.prepared.terms, planned.quo
         asked, unit = planned.opened.prepared.order, terms.money * terms.volume
+        stands = np.flatnonzero(~quo.filled & recorded & ~contract.accepted)
         missing = (asked.plan - quo.plan).reshape(len(unit), -1, self.group.shape.weeks)
         # In proportion to the units of the record among those that are not confirmed.
         share = missing[:, :, :-1].sum(axis=(1, 2)) / np.maximum(missing.sum(axis=(1, 2)), DUST)
-        harm = (quo.retailer.upper - asked.cost.upper) * unit * np.clip(share, 0.0, 1.0)
-        owed = np.where(~quo.filled & recorded, harm, 0.0)
+        harm = (quo.retailer.upper - asked.cost.upper) * unit
+        harm[stands] = self._spent(planned, quo.plan, stands) - self._spent(planned, asked.plan, stands)
+        owed = np.where(~quo.filled & recorded, harm * np.clip(share, 0.0, 1.0), 0.0)
         cancelled = planned.opened.cancelled.sum(axis=1)
         cancelled = np.where(cancelled > DUST * terms.volume, cancelled, 0.0)
         return Transfer(
@@ -255,6 +247,15 @@ class Weeks:
             cbt, fee, cbt + fee, np.where(contract.accepted, cbt + fee, 0.0), np.where(stays, 0.0, error),
             nothing, nothing, nothing,
         )  # fmt: skip
+
+    def _spent(self, planned: Planned, plan: Floats, chosen: Index) -> Floats:
+        """What some contracts' plans (lane, public node), in scaled units, cost the retailer [currency]."""
+        if not len(chosen):
+            return np.zeros(0)
+        units = plan * planned.opened.prepared.terms.volume[:, None]
+        live = self.go_on(planned.window.lanes, units, self.group.shape.weeks, chosen)
+        moved = planned.price * self.churn(planned.state, units, self.settings.start + 1)
+        return np.asarray(live.upper - live.beyond_price + moved)[chosen]
 
     def go_on(self, lanes: Lanes, plan: Floats, binding: int, chosen: Any = None) -> Any:
         """The retailer's best continuations, on the host."""
@@ -304,8 +305,8 @@ class Weeks:
             price=np.full_like(state.price, np.nan),
         )
         churn = planned.price * self.churn(state, planned.issued, week)
-        account = _account(group, planned, live, sent, actual, from_kept, following, came, churn)
-        return following, account
+        done = account(group, state, live, sent, actual, from_kept, following, came, churn)
+        return following, done
 
 
 def shifted(weekly: Floats) -> Floats:
@@ -331,63 +332,3 @@ def released(state: State, wanted: Floats) -> State:
     kept = state.kept * share[:, None]
     spare = state.spare + (state.kept - kept).sum(axis=(2, 3))
     return replace(state, spare=spare, kept=kept)
-
-
-def _account(
-    group: Group,
-    planned: Planned,
-    live: Any,
-    sent: Any,
-    actual: Lanes,
-    from_kept: Floats,
-    following: State,
-    came: Floats,
-    churn: Floats,
-) -> Account:
-    """Units and money of the week, one number a contract."""
-    margin, holding, late, lost_sale, leftover = group.retailer.T
-    open_lane, open_region = np.isfinite(actual.outbound), np.isfinite(group.outbound)
-    shipping = np.sum(np.where(open_lane, actual.outbound, 0.0) * live.shipped, axis=(1, 2))
-    shipping += np.sum(np.where(open_region, group.outbound, 0.0) * from_kept, axis=(1, 2))
-    sold = live.shipped.sum(axis=(1, 2)) + from_kept.sum(axis=(1, 2))
-    lost, left = live.lost.sum(axis=1), live.left.sum(axis=1)
-    past_due = actual.week == -1
-    still_owed = planned.state.backlog.sum(axis=1) - np.where(past_due, live.lost, 0.0).sum(axis=1)
-    on_hand = following.spare.sum(axis=1) + following.kept.sum(axis=(1, 2, 3))
-    costs = {
-        "churn_cost": churn,
-        "retailer_shipping": shipping,
-        "retailer_holding": holding * on_hand,
-        # A week later than it was: whether it is served now or later.
-        "backlog_cost": np.where(still_owed > 0.0, np.where(np.isfinite(late), late, 0.0) * still_owed, 0.0),
-        "lost_sale_cost": np.where(np.isfinite(lost_sale), lost_sale, 0.0) * lost,
-        "leftover_cost": np.where(np.isfinite(leftover), leftover, 0.0) * left,
-    }
-    delivered = sent.shipped.sum(axis=(1, 2))
-    inbound = np.where(np.isfinite(group.inbound), group.inbound, 0.0)
-    theirs = {
-        "supplier_shipping": np.sum(inbound * sent.shipped, axis=(1, 2)),
-        "supplier_holding": group.supplier[:, 1] * sent.stock.sum(axis=1),
-    }
-    return Account(
-        asked=came.sum(axis=1), sold=sold, lost=lost, unmet=live.unmet, delivered=delivered,
-        built=sent.built.sum(axis=1), left=left, backlog=following.backlog.sum(axis=1), on_hand=on_hand,
-        vendor_stock=sent.stock.sum(axis=1), **costs,
-        retailer_profit=margin * sold - sum(costs.values()), **theirs,
-        supplier_profit=group.supplier[:, 0] * delivered - sum(theirs.values()),
-    )  # fmt: skip
-
-
-def value(group: Group, planned: Planned) -> tuple[Floats, Floats]:
-    """What a state is worth to retailer and vendor if both go on with the order that stands [currency].
-
-    Profit over the window, what is kept for its demand included.
-    """
-    terms, quo = planned.opened.prepared.terms, planned.quo
-    unit = terms.money * terms.volume
-    margin, holding = group.retailer[:, 0], group.retailer[:, 1]
-    weeks = np.arange(group.shape.weeks)
-    cost = np.where(np.isfinite(group.outbound), group.outbound, 0.0)[:, :, :, None]
-    each = margin[:, None, None, None] - cost - holding[:, None, None, None] * weeks
-    kept = np.sum(each * planned.state.kept, axis=(1, 2, 3))
-    return planned.opened.prepared.own - quo.retailer.upper * unit + kept, -quo.supplier.upper * unit

@@ -8,6 +8,10 @@ the retailer money, and it pays for that. A share is levied on what the vendor p
 with `y` the order that stands and `B(x)` what `x` costs the retailer over it. `P` is convex, and for every
 `part` of the rate above the same with `part B(x)`: so the vendor's best plan is its best one under some part
 of the rate: all of it where the vendor then pays, nothing where it is paid, else one under which neither is.
+
+With a price on changes `B(x)` holds what `x` is charged for leaving the plan of record. In the search for the
+vendor's best plan that is a charge on deviations like another, from the record and as many times as the
+retailer's cost counts; so there is no other one beside it.
 """
 
 from __future__ import annotations
@@ -40,6 +44,17 @@ NEGLIGIBLE = 1e-9
 """Of what a plan costs: a transfer nearer to nothing than this is nothing. And of a rate: the least part."""
 
 
+class Record(NamedTuple):
+    """A price on leaving the plan of record; first axis the lane, on the host."""
+
+    plan: Floats  # (lane, public node) units
+    price: Floats  # (lane, public node) currency / unit
+
+    def charge(self, plan: Floats) -> Floats:
+        """What plans [units] are charged [currency]."""
+        return np.asarray(np.sum(self.price * np.abs(plan - self.plan), axis=1))
+
+
 class Known(NamedTuple):
     """What vendors choose from; first axis the lane, on the host."""
 
@@ -47,6 +62,7 @@ class Known(NamedTuple):
     terms: Terms
     order: Order  # the one that stands, in scaled units
     efficient: Outcome
+    record: Record | None = None  # where leaving it is priced: in the retailer's costs, here and elsewhere
 
     def transfer(self, found: Outcome) -> Floats:
         """What plans cost the retailer over the order that stands, in scaled units."""
@@ -98,7 +114,11 @@ def choice(
     """
     found = known.efficient
     if fees.distorts:
-        possible = np.flatnonzero(found.missing <= FEASIBLE)
+        # Near the best and still short of units: on no schedule are there any to be had.
+        hopeless = (found.missing > FEASIBLE) & (
+            found.gap <= settings.tolerance * np.maximum(found.spend, 1e-6)
+        )
+        possible = np.flatnonzero(~hopeless)
         found = _some(known, fees, possible, sizes, settings)
     transfer = known.transfer(found)
     if fees.rate is not None:
@@ -117,8 +137,18 @@ def _some(known: Known, fees: Charges, at: Index, sizes: tuple[int, int], settin
     """The best plans of some lanes; the others keep the efficient one."""
     if not len(at):
         return known.efficient
-    lanes, terms, order, efficient = rows(known, at)
-    found, _ = best_on_schedule((lanes, terms, order.plan, efficient), rows(fees, at), sizes, settings)
+    (lanes, terms, order, efficient, record), its = rows((known, fees), at)
+    if record is None:
+        found, _ = best_on_schedule((lanes, terms, order.plan, efficient), its, sizes, settings)
+        return _put(known.efficient, found, at)
+    volume, rate = np.asarray(terms.volume)[:, None], np.asarray(its.rate)
+    each = np.where(rate > 0.0, 1.0 + rate, 0.0)[:, None] * record.price
+    posed = lanes, terms, np.where(terms.open, record.plan, 0.0) / volume, efficient
+    found, _ = best_on_schedule(posed, replace(its, over=each, under=each), sizes, settings)
+    charge = record.charge(found.plan * volume) / np.asarray(terms.money * terms.volume)
+    charge = np.where(rate > 0.0, charge, 0.0)  # the others keep the efficient plan, which has its charge
+    priced = found.retailer.cost + charge, found.bound + charge, found.retailer_floor + charge
+    found = eqx.tree_at(lambda o: (o.retailer.cost, o.bound, o.retailer_floor), found, priced)
     return _put(known.efficient, found, at)
 
 

@@ -144,13 +144,20 @@ def _group(
 
 
 def window(
-    group: Group, week: int, some: NDArray[np.bool_], grid: Floats, stock: Floats, spare: Floats
+    group: Group,
+    week: int,
+    some: NDArray[np.bool_],
+    grid: Floats,
+    stock: Floats,
+    spare: Floats,
+    foreseen: bool = True,
 ) -> Window:
     """One week's lanes.
 
     `some` marks the (lane, region, window) entries that may hold units, `grid` has the units of
     (lane, region, past due and window); `stock` is what the vendor built early, `spare` what the
-    retailer has on hand for nothing in particular [units].
+    retailer has on hand for nothing in particular [units]. Later weeks' capacity is `foreseen`, or taken
+    to be this one's.
     """
     count, regions, places = grid.shape
     may = np.concatenate([np.repeat((group.region >= 0)[:, :, None], 1, axis=2), some], axis=2)
@@ -167,6 +174,9 @@ def window(
     outbound = np.where((units > 0.0)[:, None, :], outbound, np.inf)
     needed = np.where(entry < regions * places, entry % places - 1, 0)
     capacity = group.capacity[:, :, week : week + group.shape.weeks].copy()
+    if not foreseen:
+        made = np.arange(week, week + group.shape.weeks) < group.capacity.shape[2] - group.shape.weeks
+        capacity = np.where(made, capacity[:, :, :1], 0.0)
     capacity[:, :, 0] += stock
     lanes = Lanes(
         outbound=outbound, demand=units, week=needed.astype(np.int32),

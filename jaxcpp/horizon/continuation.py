@@ -22,7 +22,8 @@ class Continuation(eqx.Module):
 
     `lower <= cost <= upper`, lost margins included. Demand entries due now or before are shipped to,
     wait, or are lost; deliveries of the first week are shipped, kept for an entry to come, left over
-    at the retailer's cost, or spare.
+    at the retailer's cost, or spare. `beyond_price` is what the ceiling charges for demand that must be
+    served and is not, over its margin, and for deliveries that nobody takes and nobody may leave over.
     """
 
     lower: Float[Array, ""]
@@ -34,6 +35,7 @@ class Continuation(eqx.Module):
     waiting: Float[Array, " m"]
     lost: Float[Array, " m"]
     unmet: Float[Array, ""]  # part of `lost` that had to be served
+    beyond_price: Float[Array, ""]  # currency: part of `upper` that only keeps the problem finite
 
 
 def fixed_weeks(
@@ -119,6 +121,8 @@ def continuation(
     left = jnp.where(may_be_left, flows[:, 0, -1], 0.0)
     lost = jnp.where(due & ~waits, unserved, 0.0)
     unit = terms.money * terms.volume
+    failed = jnp.where(may_be_lost | (later <= own), 0.0, unserved)
+    idle = jnp.where(may_be_left, 0.0, jnp.sum(flows[:, :, -1]))
     return Continuation(
         lower=bracket.lower * unit + given,
         upper=bracket.upper * unit + given,
@@ -129,4 +133,5 @@ def continuation(
         waiting=jnp.where(due, served_later + jnp.where(waits, unserved, 0.0), 0.0),
         lost=lost,
         unmet=jnp.where(may_be_lost, 0.0, jnp.sum(lost)),
+        beyond_price=(terms.ceiling - retailer.margin) * jnp.sum(failed) + terms.ceiling * idle,
     )

@@ -20,7 +20,12 @@ from jaxcpp.consensus import newton, tolled
 from jaxcpp.consensus.outcome import Outcome
 from jaxcpp.mechanism.status_quo import WHOLE
 from jaxcpp.mechanism.terms import CEILING
-from jaxcpp.transport import path
+from jaxcpp.transport import implicit, path
+
+NO_DERIVATIVES = (
+    "contracts that are planned together (several products or vendors) have no derivatives; take contracts "
+    "that stand alone, with `coordinate` or `fleet.gradients`"
+)
 
 
 class Filling(eqx.Module):
@@ -99,8 +104,10 @@ def agree(
 ) -> tuple[path.PathState, Outcome]:
     """Turns of price Newton until the certificate holds, or nothing more can be done.
 
-    A state that is done gives an empty outcome at no cost.
+    A state that is done gives an empty outcome at no cost. Raises NotImplementedError where it is
+    differentiated: through a loop there would be numbers, and they would be wrong.
     """
+    retailer, supplier = implicit.refused(NO_DERIVATIVES, (retailer, supplier))
 
     def turn(now: path.PathState) -> tuple[path.PathState, Outcome]:
         if isinstance(retailer, TolledBuyer):

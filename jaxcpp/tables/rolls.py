@@ -32,8 +32,9 @@ def begin_roll(folder: str | Path, info: Mapping[str, Any], *, resume: bool) -> 
     `info` holds `version`, `settings` and `fleet_fingerprint`. Without `resume` an earlier roll's
     weeks are removed.
 
-    Raises `RunFolderError` for a folder that holds something else, and `ResumeError` where the weeks
-    there are of another fleet, other settings or another version.
+    A kill at any moment leaves a folder that this knows again. Raises `RunFolderError` for a folder that
+    holds something else, and `ResumeError` where the weeks there are of another fleet, other settings or
+    another version.
     """
     folder = Path(folder)
     if folder.is_file():
@@ -50,16 +51,26 @@ def begin_roll(folder: str | Path, info: Mapping[str, Any], *, resume: bool) -> 
             f"{folder} holds {other!r} and is no rolled fleet; name a new or an empty folder"
         )
     facts = json.loads(json.dumps({name: info[name] for name in SAME}))
-    weeks = folder / "weeks"
-    if resume and held:
+    weeks, gone = folder / "weeks", folder / ".weeks.tmp"
+    shutil.rmtree(gone, ignore_errors=True)
+    if resume and whole_weeks(folder):
         _check_same(json.loads((folder / ROLL_JSON).read_text(encoding="utf-8")), facts)
     else:
         for name in (RUN_JSON, "summary.parquet", *REPORT):
             (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(weeks, ignore_errors=True)
-    weeks.mkdir(parents=True, exist_ok=True)
-    write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", folder / ROLL_JSON)
+        if weeks.exists():  # under their own name the weeks are all there, or none is
+            weeks.replace(gone)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", folder / ROLL_JSON)
+    weeks.mkdir(exist_ok=True)
+    shutil.rmtree(gone, ignore_errors=True)
     done = whole_weeks(folder)
+    missing = sorted(set(range(facts["settings"]["start"], done[-1])) - set(done)) if done else []
+    if missing:
+        raise ResumeError(
+            f"cannot resume: {weeks} has week {done[-1]} and not week {missing[0]}; remove the later weeks, "
+            f"or leave out --resume"
+        )
     return done[-1] if done else None
 
 

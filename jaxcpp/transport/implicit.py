@@ -98,6 +98,18 @@ def _attached_moves(
     return value, change
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def refused(words: str, tree: Value) -> Value:
+    """`tree`, of which nothing may be differentiated: that raises NotImplementedError(words)."""
+    del words
+    return tree
+
+
+@refused.defjvp
+def _refused_moves(words: str, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+    raise NotImplementedError(words)
+
+
 def solve(slope: Any, right: Float[Array, " n"]) -> Float[Array, " n"]:
     """`slope^-1 right`, the slope a matrix; no step at a node that nothing moves, or without a factor."""
     diagonal = jnp.diagonal(slope)

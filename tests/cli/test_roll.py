@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from jaxcpp.cli.status import Status
-from jaxcpp.tables import write_fleet
+from jaxcpp.tables import ResumeError, begin_roll, write_fleet
 from tests.fleets import from_problems
 from tests.horizon.rolls import hand_problem
 
@@ -115,14 +118,102 @@ def test_only_the_same_roll_is_resumed(run, fleet, tmp_path):
         (("--weeks", "1", "--churn", "-1"), "at least 0"),
         (("--weeks", "1", "--churn", "nan"), "at least 0"),
         (("--weeks", "1", "--commit", "3"), "1 (this week's order) or 6"),
-        (("--weeks", "1", "--churn", "1", "--fee", "multiplicative=0.1"), "additive fees only"),
+        (
+            ("--weeks", "1", "--churn", "1", "--fee", "deviation=over:0.1"),
+            "not go with charges on deviations",
+        ),
+        (("--weeks", "1", "--fee", "FILE"), "no vendor 'nobody'"),
     ],
 )
 def test_what_cannot_be_rolled_is_refused_before_any_solving(run, fleet, tmp_path, words, told):
-    result = run("roll", fleet, tmp_path / "run", *words)
+    """An earlier roll in the folder stays as it is."""
+    (tmp_path / "fees.toml").write_text("[vendor.nobody]\nadditive = 1\n")
+    before = _begun(tmp_path / "run")
+    result = run(
+        "roll", fleet, tmp_path / "run", *(str(tmp_path / "fees.toml") if w == "FILE" else w for w in words)
+    )
     assert result.exit_code == Status.BAD_INPUT
     assert told in result.stderr
+    assert contents(tmp_path / "run") == before
+
+
+def _begun(folder):
+    """A folder with a week of an earlier roll; its tables' bytes."""
+    begin_roll(folder, {"version": "0", "settings": {"start": 0}, "fleet_fingerprint": ""}, resume=False)
+    (folder / "weeks" / "week=00").mkdir()
+    (folder / "weeks" / "week=00" / "plans.parquet").write_bytes(b"mine")
+    return contents(folder)
+
+
+def test_contracts_that_are_tied_are_refused_in_words(run, tmp_path):
+    tables = from_problems({"rum": hand_problem(), "gin": hand_problem()}).tables()
+    sources = tables["sources"].to_pylist()[:1]
+    shared = [{**row, "product_id": None} for row in sources]
+    tables["sources"] = pa.Table.from_pylist(shared, schema=tables["sources"].schema)
+    first = tables["offers"]["vendor_id"][0]
+    for name in ("offers", "inbound_lanes"):
+        at = tables[name].schema.get_field_index("vendor_id")
+        everyone = pa.array([first.as_py()] * len(tables[name]), tables[name].schema.field(at).type)
+        tables[name] = tables[name].set_column(at, tables[name].schema.field(at), everyone)
+    write_fleet(tmp_path / "fleet", tables, {"name": "tied", "currency": "USD"})
+    result = run("roll", tmp_path / "fleet", tmp_path / "run", *WORDS)
+    assert result.exit_code == Status.BAD_INPUT
+    assert "share a source's capacity or have several vendors, as 'gin', 'rum'" in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("point", ["before the weeks go", "before the settings", "before the folder"])
+def test_a_roll_that_was_cut_off_as_it_began_over_another_can_begin_again(tmp_path, monkeypatch, point):
+    """Half of an earlier roll's weeks are never taken for a whole one's."""
+    folder, info = tmp_path / "run", {"version": "1", "settings": {"start": 0}, "fleet_fingerprint": "b"}
+    before = _begun(folder)
+
+    class KilledError(Exception):
+        pass
+
+    def killed(*_, **__):
+        raise KilledError
+
+    where = {
+        "before the weeks go": ("pathlib.Path.replace",),
+        "before the settings": ("jaxcpp.tables.rolls.write_text",),
+        "before the folder": ("pathlib.Path.mkdir",),
+    }[point]
+    with monkeypatch.context() as patched:
+        patched.setattr(*where, killed)
+        with pytest.raises(KilledError):
+            begin_roll(folder, info, resume=False)
+    held = contents(folder / "weeks") if (folder / "weeks").exists() else {}
+    assert held in ({}, {name.removeprefix("weeks/"): found for name, found in before.items()})
+    assert begin_roll(folder, info, resume=not held) is None
+    assert not contents(folder)
+    assert not list(folder.rglob("*.tmp"))
+
+
+def test_weeks_with_one_missing_between_are_not_gone_on_from(tmp_path):
+    info = {"version": "0", "settings": {"start": 0}, "fleet_fingerprint": ""}
+    _begun(tmp_path)
+    (tmp_path / "weeks" / "week=02").mkdir()
+    with pytest.raises(ResumeError, match="has week 2 and not week 1"):
+        begin_roll(tmp_path, info, resume=True)
+
+
+def test_capacity_that_falls_unforeseen_is_settled_in_words_and_currency(run, tmp_path):
+    """Expected to stay at 20, it is 5 in week 1: 15 of the 20 on record are lost, at 20 + 1 - 3 each.
+
+    Where that demand must be served there is no price on failing: the margin is lost, and the freight saved.
+    """
+    for lost, owed in ((1.0, 270.0), (np.inf, 255.0)):
+        problem = replace(hand_problem(), capacity=np.array([[20.0, 5.0]]), lost_sale=lost)
+        folder = tmp_path / f"fleet-{lost}"
+        write_fleet(folder, from_problems({"rum": problem}).tables(), {"name": "hand", "currency": "USD"})
+        result = run("roll", folder, tmp_path / "run", *WORDS, "--commit", "6", "--capacity", "current")
+        assert result.exit_code == (0 if np.isfinite(lost) else Status.NOT_CERTIFIED), result.stderr
+        week = pq.read_table(tmp_path / "run" / "weeks" / "week=01" / "contracts.parquet").to_pylist()[0]
+        assert week["settled"] == pytest.approx(owed, abs=CENT)
+        assert f"the vendor pays {owed:.2f} USD, what it costs the retailer" in week["reason"]
+        last = pq.read_table(tmp_path / "run" / "summary.parquet").to_pylist()[-1]
+        assert abs(last["cumulative_gain"]) < 500.0
 
 
 def test_a_folder_of_something_else_is_left_alone(run, fleet, tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from jaxcpp.cli.fees import fee_file, parse_fees
 from jaxcpp.cli.tune import parse_kinds, progress
 from jaxcpp.fleet.prior import OTHERS, Prior, PriorError, drawn, factors, segments
 from jaxcpp.fleet.rules import FeeRule
-from jaxcpp.tables import read_fleet
+from jaxcpp.tables import read_fleet, write_fleet
+from tests.fleets import from_problems
+from tests.oracles import toy
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = ROOT / "examples" / "toy"
@@ -109,6 +112,38 @@ def _again(run, tmp_path, words) -> str:
     folder = tmp_path / "again"
     assert run("tune", TOY, folder, "--prior", tmp_path / "prior.toml", *words).exit_code == 0
     return (folder / "tune.svg").read_text()
+
+
+def test_fees_by_segment_and_by_vendor_take_more_than_one_for_all(run, tmp_path):
+    """The toy, and one whose lanes cost ten times as much: costs of a segment's vendors move together."""
+    small = toy()
+    large = replace(
+        small, unit_cost=10.0 * small.unit_cost, supplier_unit_cost=10.0 * small.supplier_unit_cost,
+        margin=200.0, supplier_margin=200.0,
+    )  # fmt: skip
+    tables = from_problems({"small": small, "large": large}).tables()
+    write_fleet(tmp_path / "fleet", tables, {"name": "two", "currency": "USD"})
+    text = 'common = 0.1\n[segments]\nvendor-of-large = "dear"\n'
+    takes = {}
+    for by, groups in (("fleet", ["all"]), ("segment", ["dear", OTHERS]), ("vendor", None)):
+        words = "--by", by, "--draws", "6", "--fresh", "4", "--no-plot"
+        result = run(
+            "tune", tmp_path / "fleet", tmp_path / f"by-{by}", "--prior", prior(tmp_path, text), *words
+        )
+        assert result.exit_code == 0, result.stderr
+        table = pq.read_table(tmp_path / f"by-{by}" / "tune.parquet").to_pydict()
+        fees = dict(
+            zip(table["group"], pq.read_table(tmp_path / f"by-{by}" / "fees.parquet")["fee"], strict=True)
+        )
+        assert table["group"] == (groups or ["vendor-of-large", "vendor-of-small"])
+        takes[by] = sum(table["take"])
+        rules = parse_fees([str(tmp_path / f"by-{by}" / "fees.toml")])
+        known = {rule.vendor: rule.additive for rule in rules if rule.additive}
+        everyone = {"all": "", "dear": "vendor-of-large", OTHERS: ""}
+        assert known == {everyone.get(name, name): fee.as_py() for name, fee in fees.items()}
+    # One for all is the large one's, which the small one declines: a tenth of the take is left.
+    assert takes["vendor"] == pytest.approx(takes["segment"], rel=0.05)
+    assert takes["segment"] > 1.03 * takes["fleet"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -9,14 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxcpp.fleet.roll_settings import RollError
+from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.horizon import changes, continuation
 from jaxcpp.mechanism.terms import frame, money
 from tests import oracles
 from tests.fleets import from_problems, read
+from tests.horizon.rolls import TIGHT as TIGHT_ROLL
 from tests.horizon.rolls import hand_problem, random_fleet, random_problems, rolled
 from tests.horizon.test_against_lp import NEAR, TIGHT, WEEKS, parties, problem
 from tests.horizon.test_week_by_week import opening, plan_of
-from tests.oracles.lp import best_choice
+from tests.oracles.lp import best_choice, best_paying
 from tests.oracles.weeks import best_on_record, continuation_cost
 
 CENT = 0.005
@@ -153,3 +157,65 @@ def test_every_week_is_what_the_programs_say(tmp_path, price, commit):
         assert commit > 1 or contracts["cbt"][row] >= -2 * stake
     assert looked >= 2 * weeks
     assert moving >= 3
+
+
+def test_a_share_by_hand(tmp_path):
+    """The plan of docs/horizon.md stands here too: a share of 0.5 is levied on the transfer of 90."""
+    fleet = read(from_problems({"rum": hand_problem()}).tables(), tmp_path / "fleet")
+    solve = replace(TIGHT_ROLL, fees=(FeeRule(multiplicative=0.5),))
+    found = rolled(fleet, weeks=2, window=2, churn=2.0, solve=solve)
+    for name, expected in {"cbt": (90.0, 0.0), "fee": (45.0, 0.0), "churn": (0.0, 0.0)}.items():
+        np.testing.assert_allclose(found.each(name)[:, 0], expected, atol=CENT, err_msg=name)
+
+
+RATE, ALPHA = 0.6, 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("commit", [1, 3])
+def test_every_week_under_a_share_is_the_best_choice(tmp_path, commit):
+    """The vendor's plan against a linear program of its schedule; the fee is levied on what it pays."""
+    weeks, window, price = 4, 3, 0.05
+    problems = random_problems(weeks=weeks)
+    fleet = random_fleet(tmp_path / "fleet", weeks=weeks)
+    solve = replace(TIGHT_ROLL, fees=(FeeRule(additive=ALPHA, multiplicative=RATE),))
+    found = rolled(fleet, weeks=weeks, window=window, commit=commit, churn=price, solve=solve)
+    taken = moved = 0
+    for week, row in np.ndindex(weeks, len(problems)):
+        contracts = {name: column[row] for name, column in found.weeks[week]["contracts"].items()}
+        name, status = contracts["contract_id"], contracts["status"]
+        assert status != "not_converged", (week, name)
+        if "confirm" in contracts["reason"]:
+            continue
+        problem_, record = opening(found, week, name, problems[contracts["product_ids"][0]])
+        record = record[:, : problem_.weeks]
+        cost = by_week(record.shape, price if week else 0.0, window)
+
+        def own(plan, problem_=problem_, record=record, cost=cost):
+            return oracles.retailer_utility(problem_, plan) - np.sum(cost * np.abs(plan - record))
+
+        issued, order = (plan_of(found, week, name, f"{of}_units", problem_) for of in ("plan", "baseline"))
+        stand, none = own(order), np.zeros(record.shape)
+        stake = 1e-5 * max(problem_.margin * problem_.demand.sum(), 1.0)
+        best, _ = best_paying(problem_, order, stand, RATE, none, none, (record, cost))
+        stays = oracles.supplier_utility(problem_, order)
+        if status != "accepted":
+            assert best - ALPHA <= stays + stake, (week, name)
+            continue
+        transfer = stand - own(issued)
+        fee = ALPHA + RATE * max(transfer, 0.0)
+        worth = oracles.supplier_utility(problem_, issued) - transfer - fee
+        gap = contracts["efficiency_gap"]
+        assert -stake <= best - ALPHA - worth <= gap + stake, (week, name)
+        assert contracts["window_cbt"] == pytest.approx(transfer, abs=stake), (week, name)
+        assert contracts["window_fee"] == pytest.approx(fee, abs=2 * stake), (week, name)
+        taken, moved = taken + 1, moved + (np.sum(cost * np.abs(issued - record)) > 1e-3)
+    assert taken >= weeks
+    assert moved >= 1
+
+
+def test_charges_on_deviations_beside_it_are_refused(tmp_path):
+    fleet = read(from_problems({"rum": hand_problem()}).tables(), tmp_path / "fleet")
+    fees = replace(TIGHT_ROLL, fees=(FeeRule(under=0.1),))
+    with pytest.raises(RollError, match="not go with charges on deviations"):
+        rolled(fleet, weeks=1, window=2, churn=0.1, solve=fees)

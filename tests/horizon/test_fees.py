@@ -13,7 +13,7 @@ import pytest
 
 from jaxcpp.fleet.programs import PROGRAMS
 from jaxcpp.fleet.roll import Roll
-from jaxcpp.fleet.roll_settings import RollError, RollSettings
+from jaxcpp.fleet.roll_settings import RollSettings
 from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.week_fees import in_week
@@ -281,9 +281,3 @@ def test_no_value_of_a_fee_compiles_a_program(fleet, found):
     before = PROGRAMS.compiled
     rolled(fleet, weeks=2, window=WINDOW, commit=commit, solve=solve(FeeRule(multiplicative=0.7, under=2.0)))
     assert PROGRAMS.compiled == before
-
-
-def test_what_a_price_on_changes_does_not_go_with_is_refused(fleet):
-    fees = Settings(fees=(FeeRule(multiplicative=0.1),))
-    with pytest.raises(RollError, match="additive fees only"):
-        Roll(fleet, RollSettings(weeks=1, churn=0.1, solve=fees))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -257,3 +258,21 @@ def test_no_lie_pays_whoever_would_decline(lied):
             assert has(at) <= honest + slack, (at, has(at), honest)
     assert counted >= 5 * CASES
     assert other >= 3
+
+
+@pytest.mark.parametrize("way", [jax.grad, jax.jacfwd])
+def test_derivatives_are_refused_in_words(way):
+    """Forward mode would go through the loop, and find numbers that are none."""
+
+    def gap(margin: jax.Array) -> jax.Array:
+        catalogue, theirs = product(10.0), vendors([20.0, 20.0], [1.0, 2.0])
+        known = bundle.frame(catalogue, theirs, jnp.asarray(2.0))
+        fees = BundleFees(jnp.zeros(2), jnp.zeros(2))
+        moved = eqx.tree_at(lambda c: c.margin, catalogue, margin * catalogue.margin)
+        agents = bundle.agents(moved, theirs, known)
+        posed = pose(fees, *agents, jnp.zeros((1, 2)), known.terms)
+        begun = bundle.begin(posed.retailer, posed.supplier)
+        return bundle.agree(posed.retailer, posed.supplier, begun, jnp.asarray(TOLERANCE), 200)[1].cost
+
+    with pytest.raises(NotImplementedError, match=r"planned together .* have no derivatives"):
+        way(gap)(jnp.asarray(1.0))

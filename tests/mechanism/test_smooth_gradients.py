@@ -56,6 +56,11 @@ def test_central_differences_for_every_parameter(flags):
         analytic, numeric = np.asarray(forward(params, both, along)), extrapolated(params, both, along)
         scale = np.abs(numeric).max(axis=1, keepdims=True) + 1e-3
         assert np.max(np.abs(analytic - numeric) / scale) <= CLOSE, name
+        if name == "fee.alpha":  # the price moves with it one for one, exactly, and the transfer not at all
+            offered = np.asarray(program(smoothing=SMOOTHING)(params, both))[:, 0] != 0.0
+            assert offered.any()
+            np.testing.assert_array_equal(analytic[:, 0], np.where(offered, along["fee"]["alpha"], 0.0))
+            np.testing.assert_array_equal(analytic[:, 1], 0.0)
 
 
 @pytest.mark.exhaustive

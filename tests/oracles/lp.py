@@ -48,14 +48,27 @@ def best_choice(
 
 
 def best_paying(
-    problem: Problem, order: Floats, stand: float, rate: float, over: Floats, under: Floats
+    problem: Problem,
+    order: Floats,
+    stand: float,
+    rate: float,
+    over: Floats,
+    under: Floats,
+    record: tuple[Floats, Floats] | None = None,
 ) -> tuple[float, Floats | None]:
     """Largest `u_S(x) - B(x) - rate max(B(x), 0) - over (x - order)+ - under (order - x)+`, and its plan.
 
-    `B(x) = stand - u_A(x)` [currency] may be negative: `stand` is what the retailer has otherwise.
+    `B(x) = stand - u_A(x)` [currency] may be negative: `stand` is what the retailer has otherwise. With a
+    `record` (plan, price), both (I, T), it also holds the price on every unit by which `x` leaves that plan.
     """
     program, plan = _start(problem)
     add_retailer(program, problem, plan)
+    if record is not None:
+        known, price = record
+        moved = program.rows("equal", known / _scale(problem))
+        program.put("equal", moved, plan)
+        program.put("equal", moved, program.columns(price.copy()), -1.0)
+        program.put("equal", moved, program.columns(price.copy()))
     costs = program.cost_so_far()
     add_supplier(program, problem, plan)
     paid = program.columns(np.full(1, rate))
