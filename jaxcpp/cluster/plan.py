@@ -38,7 +38,15 @@ from jaxcpp.tables.files import read_toml
 from jaxcpp.tables.places import Folder, Place, opened, place, remove_folder
 from jaxcpp.tables.problems import FleetError, Problem, Report
 from jaxcpp.tables.read import NONE_LEFT
-from jaxcpp.tables.runs import PARTS, SUCCESS, check_run_folder, columns_of, facts_of, read_prices, write_facts
+from jaxcpp.tables.runs import (
+    PARTS,
+    SUCCESS,
+    check_run_folder,
+    columns_of,
+    facts_of,
+    read_prices,
+    write_facts,
+)
 from jaxcpp.tables.whole import write_text
 
 PART_SIZE: Final = 5_000

@@ -19,25 +19,21 @@ CARRIED: Final = 2**23
 STORES: Final = ("s3", "gcs", "abfs")
 """Filesystems whose paths begin with a bucket; they have no rename, and show a file once it is whole."""
 
-TROUBLE: Final = (
-    (
-        ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "INVALID_CLIENT_TOKEN", "SIGNATURE_DOES_NOT_MATCH", "403", "401"),
-        "the store does not let us do this: see to the credentials (s3: AWS_ACCESS_KEY_ID and "
-        "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the machine's role; gs: GOOGLE_APPLICATION_CREDENTIALS), and "
-        "to the right to list and read the fleet, and to list, read, write and delete in the run's folder",
+TROUBLE: Final = {
+    "the store does not let us do this: see to the credentials (s3: AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the machine's role; gs: GOOGLE_APPLICATION_CREDENTIALS), and "
+    "to the right to list and read the fleet, and to list, read, write and delete in the run's folder": (
+        *("ACCESS_DENIED", "INVALID_ACCESS_KEY", "INVALID_CLIENT_TOKEN", "SIGNATURE_DOES_NOT_MATCH"),
+        *("401", "403"),
     ),
-    (
-        ("NETWORK_CONNECTION", "Could not resolve", "Couldn't resolve", "Could not connect", "UNAVAILABLE"),
-        "nothing answers there: see to the network; a store that is not Amazon's or Google's is named by "
-        "AWS_ENDPOINT_URL, or in the address: ?endpoint_override=HOST:PORT&scheme=https",
+    "nothing answers there: see to the network; a store that is not Amazon's or Google's is named by "
+    "AWS_ENDPOINT_URL, or in the address: ?endpoint_override=HOST:PORT&scheme=https": (
+        *("NETWORK_CONNECTION", "Could not resolve", "Couldn't resolve", "Could not connect", "UNAVAILABLE"),
     ),
-    (("NO_SUCH_BUCKET", "Bucket '"), "make the bucket first, or mend its name"),
-    (
-        ("configured region", "301", "region"),
-        "name the bucket's region: AWS_DEFAULT_REGION, or ?region= in the address",
-    ),
-)
-"""Words in what pyarrow says of a store, and what to do about it."""
+    "make the bucket first, or mend its name": ("NO_SUCH_BUCKET", "Bucket '"),
+    "name the bucket's region: AWS_DEFAULT_REGION, or ?region= in the address": ("301", "region"),
+}
+"""What to do about what pyarrow says of a store, by words in it."""
 
 
 class PlaceError(ValueError):
@@ -124,7 +120,7 @@ Folder = Path | Place
 def cure(error: Exception) -> str:
     """What to do about what an object store said; nothing where its words are not known."""
     said = str(error)
-    return next((what for words, what in TROUBLE if any(word in said for word in words)), "")
+    return next((what for what, words in TROUBLE.items() if any(word in said for word in words)), "")
 
 
 def missing_bucket(where: Folder) -> str:

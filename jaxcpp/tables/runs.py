@@ -47,7 +47,7 @@ def check_run_folder(folder: str | Path | Place) -> None:
     if not folder.exists():
         if isinstance(folder, Place):
             if bucket := missing_bucket(folder):
-                raise RunFolderError(f"{folder}: there is no bucket {bucket!r}; make it first, or mend its name")
+                raise RunFolderError(f"{folder}: there is no bucket {bucket!r}; make it, or mend its name")
             return
         base = next(parent for parent in folder.absolute().parents if parent.exists())
         if not base.is_dir():
