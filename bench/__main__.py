@@ -39,6 +39,7 @@ OTHERS = {
     "gradient_oracle": "Smoothed contracts' derivatives beside cvxpylayers'.",
     "second_night": "A fleet from last night's prices, beside one from nothing.",
     "counterfactuals": "Several vendors: each one's absence, warm and cold.",
+    "nightly": "A large fleet in parts on local workers, killed on the way and resumed.",
     "tuned_halves": "Fees tuned on one half of the vendors, judged on the other.",
 }
 """Modules with a command line of their own: `python -m bench steps --help`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+CLEAR = Path("/proc/self/clear_refs")
 
 
 def peak_megabytes() -> float:
@@ -12,9 +12,9 @@ def peak_megabytes() -> float:
     return _line("VmHWM")
 
 
-def held_megabytes() -> float:
-    """What it holds now."""
-    return _line("VmRSS")
+def held_megabytes(process: int | str = "self") -> float:
+    """What it holds now, or another process does. Raises OSError where there is no such process."""
+    return _line("VmRSS", process)
 
 
 def forget_peak() -> None:
@@ -22,8 +22,9 @@ def forget_peak() -> None:
     CLEAR.write_text("5", encoding="ascii")
 
 
-def _line(name: str) -> float:
-    for line in STATUS.read_text(encoding="ascii").splitlines():
+def _line(name: str, process: int | str = "self") -> float:
+    path = Path(f"/proc/{process}/status")
+    for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith(f"{name}:"):
             return float(line.split()[1]) / 1024.0  # from kilobytes
-    raise OSError(f"{STATUS} has no line {name}")
+    raise OSError(f"{path} has no line {name}")

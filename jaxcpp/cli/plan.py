@@ -13,6 +13,7 @@ import jaxcpp
 from jaxcpp.cli import backend
 from jaxcpp.cli.agents import read_agents
 from jaxcpp.cli.fees import parse_fees
+from jaxcpp.cli.files_told import files_told
 from jaxcpp.cli.options import (
     Config,
     Device,
@@ -146,34 +147,38 @@ def plan(
         max_rounds=max_rounds,
         batch=batch,
     )
-    if cluster is not None or part_size is not None or resume:
-        if agents is not None:
-            fail("--agents: vendors' agents are asked by one process; leave out --cluster, --part-size and "
-                 "--resume", Status.BAD_INPUT)  # fmt: skip
-        from jaxcpp.cli.plan_parts import plan_parts
+    in_parts = cluster is not None or part_size is not None or resume
+    if in_parts and agents is not None:
+        fail("--agents: vendors' agents are asked by one process; leave out --cluster, --part-size and "
+             "--resume", Status.BAD_INPUT)  # fmt: skip
+    with files_told(
+        fleet, run, afterwards="parts that are whole stay: go on with --resume" if in_parts else ""
+    ):
+        if in_parts:
+            from jaxcpp.cli.plan_parts import plan_parts
 
-        outcome = plan_parts(
-            fleet,
-            run,
-            settings,
-            cluster=cluster,
-            part_size=part_size,
-            resume=resume,
-            skip_bad=skip_bad,
-            device=device,
-            warm_start=warm_start,
-        )
-    else:
-        outcome = _plan(
-            fleet,
-            run,
-            settings,
-            agents=None if agents is None else read_agents(agents),
-            skip_bad=skip_bad,
-            device=device,
-            warm_start=warm_start,
-        )
-    status = _report(*outcome, folder=run, as_json=as_json)
+            outcome = plan_parts(
+                fleet,
+                run,
+                settings,
+                cluster=cluster,
+                part_size=part_size,
+                resume=resume,
+                skip_bad=skip_bad,
+                device=device,
+                warm_start=warm_start,
+            )
+        else:
+            outcome = _plan(
+                fleet,
+                run,
+                settings,
+                agents=None if agents is None else read_agents(agents),
+                skip_bad=skip_bad,
+                device=device,
+                warm_start=warm_start,
+            )
+        status = _report(*outcome, folder=run, as_json=as_json)
     if status is not Status.DONE:
         raise typer.Exit(status)
 
@@ -227,7 +232,7 @@ def _plan(
         "version": jaxcpp.__version__,
         "settings": settings,
         "fleet_fingerprint": fleet.fingerprint,
-        "warm_start": warm_start,
+        "warm_start": None if warm_start is None else str(tables.place(warm_start)),
         "fleet": fleet.name,
         "currency": fleet.currency,
         "first_week": fleet.first_week,
@@ -253,7 +258,7 @@ def _report(totals: Totals, rejected: list[tuple[str, str]], *, folder: str, as_
     else:
         facts = json.loads(text)
         Console().print(summary(totals, facts, facts["currency"]))
-        typer.echo(f"written to {folder}")
+        typer.echo(f"written to {place(folder)}")
     left_out = (f"{product}: {reason}" for product, reason in rejected)
     for lines in (
         listed(f"{len(rejected):,} products left out", left_out),

@@ -7,9 +7,11 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import pyarrow as pa
+from pyarrow import fs
 
 import jaxcpp
 from jaxcpp.cluster.ids import digest, file_digest
@@ -17,11 +19,13 @@ from jaxcpp.fleet.pack import Padding
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.tables.places import Folder, filesystem_of, place, remove_folder
 from jaxcpp.tables.rolls import ResumeError
-from jaxcpp.tables.runs import MANIFEST, PARTS, RUN_JSON, SUCCESS, check_run_folder, plain, remove_outcome
+from jaxcpp.tables.runs import MANIFEST, PARTS, RUN_JSON, SUCCESS, plain, remove_outcome
 from jaxcpp.tables.whole import write_parquet, write_text
 
 BEGUN: Final = "begun.json"
 CUT: Final = "cut.parquet"
+READERS: Final = 16
+"""Rows of parts that are read at once."""
 TABLES: Final = ("contracts", "plans", "flows", "prices", "rejected")
 
 SCHEMA: Final = pa.schema(
@@ -114,7 +118,6 @@ def _differs(before: Any, now: Any) -> str:
 
 def begin(run: Folder) -> None:
     """Makes the folder ready for parts; those of another run are taken away."""
-    check_run_folder(run)
     remove_folder(run / PARTS)
     (run / PARTS).mkdir(parents=True, exist_ok=True)
 
@@ -153,15 +156,20 @@ def write_row(run: Folder, row: Row, mark: str) -> None:
 
 def rows_of(run: Folder, begun: str) -> dict[int, Row]:
     """The rows of the whole parts, by part: those whose tables have the sizes that the row says."""
-    found: dict[int, Row] = {}
-    for path in (run / PARTS).iterdir():
-        if path.suffix == ".json" and path.name.startswith("part-"):
-            row = json.loads(path.read_text(encoding="utf-8"))
-            if row["begun_with"] == begun and all(
-                size_of(part_file(run, row["part"], name)) == row[f"{name}_bytes"] for name in TABLES
-            ):
-                found[row["part"]] = row
-    return dict(sorted(found.items()))
+    filesystem, folder = filesystem_of(run / PARTS)
+    held = {info.base_name: info.size for info in filesystem.get_file_info(fs.FileSelector(folder))}
+    names = [name for name in held if name.startswith("part-") and name.endswith(".json")]
+
+    def row_of(name: str) -> Row:
+        return dict(json.loads((run / PARTS / name).read_text(encoding="utf-8")))
+
+    with ThreadPoolExecutor(READERS) as readers:  # a store on a network answers many at once as soon as one
+        rows = {row["part"]: row for row in readers.map(row_of, names) if row["begun_with"] == begun}
+    return {
+        part: row
+        for part, row in sorted(rows.items())
+        if all(held.get(part_file(run, part, name).name) == row[f"{name}_bytes"] for name in TABLES)
+    }
 
 
 def size_of(path: Folder) -> int | None:

@@ -38,7 +38,15 @@ from jaxcpp.tables.files import read_toml
 from jaxcpp.tables.places import Folder, Place, opened, place, remove_folder
 from jaxcpp.tables.problems import FleetError, Problem, Report
 from jaxcpp.tables.read import NONE_LEFT
-from jaxcpp.tables.runs import PARTS, SUCCESS, columns_of, facts_of, read_prices, write_facts
+from jaxcpp.tables.runs import (
+    PARTS,
+    SUCCESS,
+    check_run_folder,
+    columns_of,
+    facts_of,
+    read_prices,
+    write_facts,
+)
 from jaxcpp.tables.whole import write_text
 
 PART_SIZE: Final = 5_000
@@ -102,6 +110,7 @@ def plan_in_parts(
     """
     started = time.perf_counter()
     fleet, run = place(asked.fleet), place(asked.run)
+    check_run_folder(run)
     if asked.warm_start is not None:
         read_prices(asked.warm_start, [])
     before = earlier(run) if asked.resume and run.exists() else None
@@ -257,7 +266,7 @@ def _info(fleet: Folder, job: Job, facts: Mapping[str, Any], rows: Mapping[int, 
         "version": facts["version"],
         "settings": job.settings,
         "fleet_fingerprint": facts["fleet"],
-        "warm_start": job.warm_start,
+        "warm_start": None if job.warm_start is None else str(place(job.warm_start)),
         "fleet": texts["name"],
         "currency": texts["currency"],
         "first_week": texts["first_week"],

@@ -24,6 +24,8 @@ TIMEOUT: Final = 10.0
 
 LOCAL: Final = re.compile(r"local:([1-9]\d*)")
 GPUS: Final = Path("/proc/driver/nvidia/gpus")
+CLAIMED: Final = 0.75
+"""The share of a GPU's memory that JAX claims where nobody says otherwise."""
 
 
 @contextmanager
@@ -55,7 +57,7 @@ def _local(count: int) -> distributed.LocalCluster:
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # else it asks for one port, and warns where that is taken
         memory_limit=0,  # parts are sized by whoever cuts them: no worker is paused or ended for its memory
         silence_logs=logging.CRITICAL,
     )
@@ -95,10 +97,21 @@ def _in_worker(task: Task[Given], job: Job, part: int, prepare: Prepare, share: 
 
 
 def _take_share(number: int, workers: int) -> None:
-    """Keep to this worker's cores and GPU; threads that start from here inherit it."""
+    """Keep to this worker's cores and GPU; threads that start from here inherit it.
+
+    Workers that have to share a GPU take their part of the memory that JAX would claim at once.
+    """
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[number % len(cores) :: workers] or cores)
-    if GPUS.is_dir() and (gpus := len(list(GPUS.iterdir()))):
-        known = os.environ.get("CUDA_VISIBLE_DEVICES")
-        devices = [str(at) for at in range(gpus)] if known is None else known.split(",")
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+    known = os.environ.get("CUDA_VISIBLE_DEVICES")
+    devices = [str(at) for at in range(_gpus())] if known is None else known.split(",")
+    if not devices or devices == [""]:
+        return
+    os.environ["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+    if (beside := -(-workers // len(devices))) > 1:
+        os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{CLAIMED / beside:.3f}")
+
+
+def _gpus() -> int:
+    """NVIDIA's GPUs in this machine, as its driver counts them."""
+    return len(list(GPUS.iterdir())) if GPUS.is_dir() else 0

@@ -18,7 +18,7 @@ import pyarrow.csv as pa_csv
 
 from jaxcpp.tables.chosen import Chosen
 from jaxcpp.tables.parquet import ParquetTable
-from jaxcpp.tables.places import Folder
+from jaxcpp.tables.places import Folder, Place, cure, missing_bucket
 from jaxcpp.tables.problems import Finding, Positions, Report
 from jaxcpp.tables.schema import FLEET, FLEET_TOML, Kind, TableSpec
 
@@ -46,6 +46,8 @@ def read_folder(
     """The fleet's tables that can be opened, or a part's rows of them; what cannot goes into the report."""
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "there is no such folder"
+        if bucket := missing_bucket(folder):
+            what = f"there is no bucket {bucket!r}"
         report.file(str(folder), f"{what}; name the folder that holds the fleet's tables")
         return {}
     raw = (_read_table(folder, spec, report, part) for spec in specs.values())
@@ -112,6 +114,8 @@ def unreadable(file: Folder, error: Exception) -> str:
     """What to say of a table's file that pyarrow cannot read."""
     kind = "CSV (UTF-8, comma-separated)" if file.suffix == ".csv" else "Parquet"
     words = " ".join(str(error).split())
+    if isinstance(file, Place) and (what := cure(error)):
+        return f"cannot be read: {words}; {what}"
     return f"cannot be read as {kind}, it is damaged or cut off: {words}; write it again"
 
 

@@ -4,10 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
+
+COPIED_AT_ONCE: Final = 5 * 2**30
+"""Bytes that S3 copies in one request."""
+
+CARRIED: Final = 2**23
+"""Bytes that are held at once of a larger file."""
+
+STORES: Final = ("s3", "gcs", "abfs")
+"""Filesystems whose paths begin with a bucket; they have no rename, and show a file once it is whole."""
+
+TROUBLE: Final = {
+    "the store does not let us do this: see to the credentials (s3: AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the machine's role; gs: GOOGLE_APPLICATION_CREDENTIALS), and "
+    "to the right to list and read the fleet, and to list, read, write and delete in the run's folder": (
+        *("ACCESS_DENIED", "INVALID_ACCESS_KEY", "INVALID_CLIENT_TOKEN", "SIGNATURE_DOES_NOT_MATCH"),
+        *("401", "403"),
+    ),
+    "nothing answers there: see to the network; a store that is not Amazon's or Google's is named by "
+    "AWS_ENDPOINT_URL, or in the address: ?endpoint_override=HOST:PORT&scheme=https": (
+        *("NETWORK_CONNECTION", "Could not resolve", "Couldn't resolve", "Could not connect", "UNAVAILABLE"),
+    ),
+    "make the bucket first, or mend its name": ("NO_SUCH_BUCKET", "Bucket '"),
+    "name the bucket's region: AWS_DEFAULT_REGION, or ?region= in the address": ("301", "region"),
+}
+"""What to do about what pyarrow says of a store, by words in it."""
 
 
 class PlaceError(ValueError):
@@ -91,6 +117,24 @@ Folder = Path | Place
 """A folder or a file: of this machine, or on a filesystem of pyarrow's."""
 
 
+def cure(error: Exception) -> str:
+    """What to do about what an object store said; nothing where its words are not known."""
+    said = str(error)
+    return next((what for what, words in TROUBLE.items() if any(word in said for word in words)), "")
+
+
+def missing_bucket(where: Folder) -> str:
+    """The bucket that a folder or file of an object store would be in, where there is none of that name."""
+    if not isinstance(where, Place) or where.filesystem.type_name not in STORES:
+        return ""
+    bucket = where.path.split("/")[0]
+    try:
+        there = Place(where.filesystem, bucket).exists()
+    except OSError:  # whoever may read in a bucket need not be allowed to ask about it
+        return ""
+    return "" if there else bucket
+
+
 def place(where: str | Path | Place) -> Folder:
     """The folder or file of an address or a path.
 
@@ -103,8 +147,15 @@ def place(where: str | Path | Place) -> Folder:
     try:
         filesystem, path = fs.FileSystem.from_uri(where)
     except (pa.ArrowException, OSError, ValueError, NotImplementedError) as error:
-        raise PlaceError(f"{where}: {' '.join(str(error).split())}") from None
-    return Place(filesystem, path, where)
+        words = "; ".join(filter(None, [" ".join(str(error).split()), cure(error)]))
+        raise PlaceError(f"{_shown(where)}: {words}") from None
+    return Place(filesystem, path, _shown(where))
+
+
+def _shown(address: str) -> str:
+    """An address without what may be secret in it."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def filesystem_of(where: Folder) -> tuple[fs.FileSystem, str]:
@@ -115,9 +166,30 @@ def filesystem_of(where: Folder) -> tuple[fs.FileSystem, str]:
 
 
 def rename(file: Folder, target: Folder) -> None:
-    """Gives a file another name on its filesystem; what had it before is replaced."""
-    filesystem, where = filesystem_of(file)
-    filesystem.move(where, filesystem_of(target)[1])
+    """Gives a file another name on its filesystem; what had it before is replaced.
+
+    An object store copies it whole and takes the other away; a copy is there once all of it is.
+    """
+    (filesystem, where), (_, to) = filesystem_of(file), filesystem_of(target)
+    if filesystem.type_name == "s3" and filesystem.get_file_info(where).size > COPIED_AT_ONCE:
+        _carry(filesystem, where, to)
+    else:
+        filesystem.move(where, to)
+
+
+def _carry(filesystem: fs.FileSystem, where: str, to: str) -> None:
+    """Moves a file through this machine, some of it at a time."""
+    try:
+        with (
+            filesystem.open_input_stream(where, compression=None) as source,
+            filesystem.open_output_stream(to, compression=None) as sink,
+        ):
+            while data := source.read(CARRIED):
+                sink.write(data)
+    except BaseException:
+        filesystem.delete_file(to)  # closed half written, it is there
+        raise
+    filesystem.delete_file(where)
 
 
 def opened(where: Folder) -> Any:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from jaxcpp.fleet.results import Columns, Rejected, Run, in_words
 from jaxcpp.fleet.totals import Totals, totals_of
-from jaxcpp.tables.places import Folder, Place, opened, place, remove_folder
+from jaxcpp.tables.places import Folder, Place, missing_bucket, opened, place, remove_folder
 from jaxcpp.tables.schema import RUN, TableSpec
 from jaxcpp.tables.whole import write_parquet, write_text
 
@@ -46,6 +46,8 @@ def check_run_folder(folder: str | Path | Place) -> None:
     folder = place(folder)
     if not folder.exists():
         if isinstance(folder, Place):
+            if bucket := missing_bucket(folder):
+                raise RunFolderError(f"{folder}: there is no bucket {bucket!r}; make it, or mend its name")
             return
         base = next(parent for parent in folder.absolute().parents if parent.exists())
         if not base.is_dir():

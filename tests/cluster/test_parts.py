@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from jaxcpp.tables import (
     write_fleet,
     write_run,
 )
+from jaxcpp.tables.places import filesystem_of, opened, place
 from tests.cluster.samples import Spoilt, alone, mixed
 
 SETTINGS = Settings(fees=(FeeRule(additive=0.5), FeeRule(vendor="vendor-of-p3", additive=1.0)))
@@ -66,6 +68,13 @@ def same(run, one):
     return all(
         (run / f"{name}.parquet").read_bytes() == (one / f"{name}.parquet").read_bytes() for name in TABLES
     )
+
+
+def uploaded(folder, store, name):
+    """A folder of this machine in the store."""
+    to, path = filesystem_of(place(store.address(name)))
+    fs.copy_files(str(folder), path, source_filesystem=fs.LocalFileSystem(), destination_filesystem=to)
+    return store.address(name)
 
 
 class Counted:
@@ -145,6 +154,27 @@ def test_a_part_whose_file_is_cut_short_is_done_again(fleet, one, tmp_path):
     plan_in_parts(asked(fleet, run, resume=True), again)
     assert again.done == [1, 2]
     assert same(run, one)
+
+
+@pytest.mark.slow
+def test_an_object_store(fleet, one, store):
+    """No file is there before it is whole, `_SUCCESS` is the last, and a run that is cut off is resumed."""
+    where, run = uploaded(fleet, store, "fleet"), place(store.address("run"))
+    with pytest.raises(KeyboardInterrupt):
+        plan_in_parts(asked(where, store.address("run")), Counted(cut_off=1))
+    assert not (run / "_SUCCESS").exists()
+    again = Counted()
+    plan_in_parts(asked(where, store.address("run"), resume=True), again)
+    assert again.done == [1, 2]
+    assert same(run, one)
+    put = [key.rpartition("/")[2] for key in store.written() if key.startswith("run/")]
+    put = [name for name in put if name]  # of folders
+    assert put[-1] == "_SUCCESS"
+    for at, name in enumerate(put):  # each file is first written whole under another name
+        if not name.endswith(".tmp"):
+            assert re.fullmatch(rf"\.{re.escape(name)}\.(\w+\.)?tmp", put[at - 1])
+    held = {path.name for path in run.iterdir()}
+    assert held == {f"{name}.parquet" for name in (*TABLES, "manifest")} | {"run.json", "_SUCCESS"}
 
 
 def test_another_version_is_refused(fleet, tmp_path, monkeypatch):
@@ -285,7 +315,7 @@ def settle():
 
 def killed_once(job, part):
     """Part 1 takes its worker down the first time."""
-    marker = Path(job.run) / "killed"
+    marker = Path(os.environ["KILLED_IN_TESTS"])
     if part == 1 and not marker.exists():
         marker.write_text(str(os.getpid()))
         os.kill(os.getpid(), signal.SIGKILL)
@@ -293,20 +323,24 @@ def killed_once(job, part):
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed(fleet, one, tmp_path, monkeypatch):
+def test_a_worker_that_is_killed(fleet, one, store, tmp_path, monkeypatch):
+    """Fleet and run in an object store, which every worker finds by its address."""
     from jaxcpp.cluster.workers import workers
 
     monkeypatch.setenv("CACHE_OF_TESTS", str(Path(__file__).resolve().parents[2] / ".jax_cache"))
+    monkeypatch.setenv("KILLED_IN_TESTS", str(tmp_path / "killed"))
     monkeypatch.setenv("PJRT_NPROC", "1")
+    uploaded(fleet, store, "fleet-of-workers")
     with workers("local:2", settle) as engine:
 
         def do(task, job, parts):
             return engine(killed_once if task is do_part else task, job, parts)
 
-        plan_in_parts(asked(fleet, tmp_path / "run"), do)
-    assert same(tmp_path / "run", one)
-    rows = pq.read_table(tmp_path / "run" / "manifest.parquet")
-    killed = (tmp_path / "run" / "killed").read_text()
+        plan_in_parts(asked(store.address("fleet-of-workers"), store.address("run-of-workers")), do)
+    run = place(store.address("run-of-workers"))
+    assert same(run, one)
+    rows = pq.read_table(opened(run / "manifest.parquet"))
+    killed = (tmp_path / "killed").read_text()
     assert not any(name.endswith(f":{killed}") for name in rows["worker"].to_pylist()[1:2])
 
 
