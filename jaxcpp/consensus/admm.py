@@ -5,9 +5,12 @@ answers `x_m = argmin cost_m(x) + pi_m @ x + rho/2 |x - z|^2`; then
 
     z <- mean of x_m,    pi_m <- pi_m + rho (x_m - z)
 
-with over-relaxation, residual balancing of `rho`, Anderson acceleration of the map `(z, pi / rho)`,
-and a smoothing that is lowered in stages. The prices of the two agents are `p` and `-p`: they sum to
-zero at every round. Source: arXiv:2605.16695 section 2.2; Boyd et al. (2011), section 7.
+with over-relaxation, residual balancing of `rho`, Anderson acceleration, and a smoothing that is lowered in
+stages. The prices of the two agents are `p` and `-p`: they sum to zero at every round.
+
+An answer is also the agent's best plan at the price `pi_m + rho (x_m - z)` alone, whatever was asked. So the
+coordinator accelerates the search for two such pairs of plan and price that are one: a past of these is as
+good under another `rho`. Source: arXiv:2605.16695 section 2.2; Boyd et al. (2011), section 7.
 """
 
 from __future__ import annotations
@@ -28,16 +31,20 @@ TURN = 10
 """Rounds between two certificates."""
 RELAXATION = 1.6
 FIRST_EPSILON = 0.1
+FIRST_RHO = 0.2
+"""Of (cost) / (units a node), at the first smoothing."""
 WARM_EPSILON = 1e-4
 """Smoothing at which a price known from before is taken up."""
-SHRINK = 0.25
-LEAVE_STAGE = 4e-3
-"""Residual (of a volume of 1) at which the smoothing is lowered, and never before it is below it."""
+SHRINK = 0.1
+LEAVE_STAGE = 0.01
+"""Residual (of a volume of 1) at which the smoothing is lowered,"""
+SETTLED_STAGE = 0.5
+"""and never before it is below the smoothing times this."""
 LAST_EPSILON = 0.2
 """Of the gap asked for: a smoothing below this is not what keeps a certificate wide."""
-BALANCE = 5.0
-"""Ratio of the residuals at which `rho` is changed."""
-PATIENCE = 10
+BALANCE = 3.0
+"""Ratio of the residuals at which `rho` is doubled or halved."""
+PATIENCE = 2
 """Rounds between two changes of `rho`."""
 ROUNDING = 1e-8
 """Residual below which the ratio of its parts says nothing about `rho`."""
@@ -55,6 +62,8 @@ class AdmmState(eqx.Module):
     epsilon: Float[Array, ""]
     residual: Float[Array, ""]
     history: anderson.History
+    left: Float[Array, " d"]  # proposal and price where the last stage was left
+    left_epsilon: Float[Array, ""]  # its smoothing; 0 in the first
     retailer: Any  # the agents' own memories, opaque here
     supplier: Any
     since: Int[Array, ""]  # rounds since rho or epsilon last changed
@@ -79,10 +88,12 @@ def begin(
     plan = retailer.propose(price, epsilon)
     count = jnp.zeros((), jnp.int32)
     # Of the order of (cost) / (units a node): both are 1 / nodes of the contract's scale.
-    rho = jnp.maximum(jnp.sum(plan > 0.0), 1).astype(price.dtype)
+    rho = FIRST_RHO * jnp.maximum(jnp.sum(plan > 0.0), 1).astype(price.dtype)
+    nowhere = jnp.concatenate([plan, price])
     return AdmmState(
-        proposal=plan, price=price, plan=plan, rho=rho, epsilon=epsilon, residual=jnp.ones_like(epsilon),
-        history=anderson.empty(jnp.concatenate([plan, price / rho])),
+        proposal=plan, price=price, plan=plan, rho=_softened(rho, epsilon / FIRST_EPSILON), epsilon=epsilon,
+        residual=jnp.ones_like(epsilon), history=anderson.empty(nowhere), left=nowhere,
+        left_epsilon=jnp.zeros_like(epsilon),
         retailer=retailer.memory(price), supplier=supplier.memory(-price),
         since=count, rounds=count, done=jnp.zeros((), bool),
     )  # fmt: skip
@@ -98,41 +109,69 @@ def advance(
     # One answer after the other: XLA's CPU back end can lock up on two independent factorizations.
     taken, own, price = jax.lax.optimization_barrier((taken, own, price))
     shipped, other = supplier.best_response(-price, proposal, rho, epsilon, state.supplier, accuracy)
-    relaxed = [RELAXATION * plan + (1.0 - RELAXATION) * proposal for plan in (taken, shipped)]
-    mean = 0.5 * (relaxed[0] + relaxed[1])
-    raised = price + rho * (relaxed[0] - mean)
-    primal, dual = jnp.sum(jnp.abs(taken - shipped)), 2.0 * jnp.sum(jnp.abs(mean - proposal))
+    # The prices to which the plans are the best answers alone.
+    asked, offered = price + rho * (taken - proposal), price - rho * (shipped - proposal)
+    primal, dual = jnp.sum(jnp.abs(taken - shipped)), jnp.sum(jnp.abs(asked - offered)) / rho
     residual = primal + dual
 
-    lower = (residual < jnp.minimum(LEAVE_STAGE, epsilon)) & (epsilon > last_epsilon)
+    lower = (residual < jnp.minimum(LEAVE_STAGE, SETTLED_STAGE * epsilon)) & (epsilon > last_epsilon)
     due = (state.since >= PATIENCE) & ~lower & (residual > ROUNDING)
     stiffer, softer = due & (primal > BALANCE * dual), due & (dual > BALANCE * primal)
     changed = lower | stiffer | softer
-    point, image = jnp.concatenate([proposal, price / rho]), jnp.concatenate([mean, raised / rho])
-    following, history = anderson.step(state.history, point, image)
-    following = jnp.where(changed, image, following)
-    count = proposal.shape[0]
+    scale = jnp.repeat(jnp.stack([jnp.sqrt(rho), jax.lax.rsqrt(rho)]), price.shape[0])
+    mean, apart, history = anderson.step(
+        state.history,
+        0.5 * jnp.concatenate([taken + shipped, asked + offered]),
+        jnp.concatenate([taken - shipped, asked - offered]),
+        scale,
+    )
+    following = _relaxed(mean, apart, rho)
+    history = anderson.restart(anderson.measure_anew(history, changed), lower)
+    lowered = jnp.where(lower, jnp.maximum(SHRINK * epsilon, last_epsilon), epsilon)
+    ahead = jnp.where(lower, _ahead(state, following, lowered), following)
+    rho = jnp.where(stiffer, 2.0 * rho, jnp.where(softer, 0.5 * rho, rho))
     return AdmmState(
-        proposal=following[:count], price=following[count:] * rho, plan=taken,
-        rho=jnp.where(stiffer, 2.0 * rho, jnp.where(softer, 0.5 * rho, rho)),
-        epsilon=jnp.where(lower, jnp.maximum(SHRINK * epsilon, last_epsilon), epsilon),
-        residual=jnp.where(lower, 1.0, residual), history=anderson.restart(history, changed),
+        proposal=ahead[: price.shape[0]], price=ahead[price.shape[0] :], plan=taken,
+        rho=_softened(rho, lowered / epsilon), epsilon=lowered,
+        residual=jnp.where(lower, 1.0, residual), history=history,
+        left=jnp.where(lower, following, state.left),
+        left_epsilon=jnp.where(lower, epsilon, state.left_epsilon),
         retailer=own, supplier=other, since=jnp.where(changed, 0, state.since + 1),
         rounds=state.rounds + 1, done=state.done,
     )  # fmt: skip
+
+
+def _relaxed(
+    mean: Float[Array, " d"], apart: Float[Array, " d"], rho: Float[Array, ""]
+) -> Float[Array, " d"]:
+    """The next proposal and price, from the mean of both agents' plans and prices and how far they are apart.
+
+    Without relaxation ADMM goes on from the mean; what was asked is as far behind it as `apart`, plans and
+    prices exchanged.
+    """
+    plans, prices = jnp.split(apart, 2)
+    return mean + 0.5 * (RELAXATION - 1.0) * jnp.concatenate([prices / rho, rho * plans])
+
+
+def _ahead(state: AdmmState, point: Float[Array, " d"], epsilon: Float[Array, ""]) -> Float[Array, " d"]:
+    """Where a stage begins, on the straight line in `epsilon` through where the last two were left."""
+    known = state.left_epsilon > 0.0
+    share = (epsilon - state.epsilon) / jnp.where(known, state.epsilon - state.left_epsilon, 1.0)
+    return point + jnp.where(known, share * (point - state.left), 0.0)
+
+
+def _softened(rho: Float[Array, ""], share: Float[Array, ""]) -> Float[Array, ""]:
+    """`rho` where the smoothing is `share` of what it was: prices are looked for on a smaller scale."""
+    return rho * jnp.sqrt(share)
 
 
 def turn(
     retailer: Agent[Any], supplier: Agent[Any], state: AdmmState, tolerance: Float[Array, ""]
 ) -> tuple[AdmmState, Outcome]:
     """A few rounds, then a certificate: the agents' exact answers to the price, and to a plan."""
-    last = LAST_EPSILON * tolerance
-
-    def one(_: Any, now: AdmmState) -> AdmmState:
-        following = advance(retailer, supplier, now, last)
-        return jax.tree.map(lambda old, new: jnp.where(now.done, old, new), now, following)
-
-    state = jax.lax.fori_loop(0, TURN, one, state)
+    begun, last = state, LAST_EPSILON * tolerance
+    state = jax.lax.fori_loop(0, TURN, lambda _, now: advance(retailer, supplier, now, last), state)
+    state = jax.tree.map(lambda old, new: jnp.where(begun.done, old, new), begun, state)
     outcome = settle(
         retailer,
         supplier,

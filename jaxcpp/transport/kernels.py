@@ -93,6 +93,30 @@ def follow_joint(
     return _merged(state, found, state.done), None if found.flows is None else Settled(*found.flows)
 
 
+def answers(like: Any) -> bool:
+    """Whether a side with numbers like these may be asked for its plan near a proposal through the door."""
+    return usable(like) and platform() == "cpu"
+
+
+def respond(
+    side: Side,
+    price: Float[Array, " n"],
+    proposal: Float[Array, " n"],
+    rho: Float[Array, ""],
+    epsilon: Float[Array, ""],
+    start: Float[Array, " n"],
+    accuracy: Float[Array, ""],
+    max_rounds: int,
+) -> tuple[Float[Array, " n"], Float[Array, " n"], Int[Array, ""]]:
+    """The twin of `path.follow` on `proximal.evaluate`: a plan, the node price behind it, and rounds."""
+    import jaxcpp_kernels as native
+
+    return native.respond(
+        _private(side), price, proposal, start,
+        rho=rho, epsilon=epsilon, accuracy=accuracy, max_rounds=max_rounds,
+    )  # fmt: skip
+
+
 def _private(side: Side):  # type: ignore[no-untyped-def]  # a type of the optional package
     import jaxcpp_kernels as native
 

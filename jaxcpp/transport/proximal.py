@@ -12,7 +12,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxcpp.transport import path
+from jaxcpp.transport import kernels, path
 from jaxcpp.transport.side import Side, answer
 
 MAX_ROUNDS = 30
@@ -64,6 +64,10 @@ def respond(
     tolerance: Float[Array, ""],
 ) -> tuple[Float[Array, " n"], Memory]:
     """The best response [units] and the memory for the next round."""
+    if kernels.answers(price):
+        begun = memory.price, tolerance, MAX_ROUNDS
+        plan, behind, rounds = kernels.respond(side, price, proposal, rho, epsilon, *begun)
+        return plan, Memory(behind, memory.rounds + rounds)
     return follow(side, evaluate(side, price, proposal, rho), epsilon, memory, tolerance)
 
 

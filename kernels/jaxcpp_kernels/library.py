@@ -8,26 +8,30 @@ from pathlib import Path
 from typing import NamedTuple
 
 TARGET = "jaxcpp_follow"
-"""Name under which XLA knows the kernel, on every platform."""
+"""Name under which XLA knows the kernel that follows paths, on every platform."""
+RESPOND = "jaxcpp_respond"
+"""Name under which XLA knows the one that answers near a proposal, on the CPU."""
+DOORS = {
+    "cpu": {TARGET: "jaxcpp_follow", RESPOND: "jaxcpp_respond"},
+    "cuda": {TARGET: "jaxcpp_follow_cuda"},
+}
+"""By platform, the symbol behind every name."""
 
 
 class _Library(NamedTuple):
-    """One library's files and symbols."""
+    """One library's files and the symbol that says what it was made from."""
 
     path: Path
     reason: Path  # why it was not built, where it was not
     fingerprint: str
-    door: str
 
 
 def _library(platform: str) -> _Library:
     from jaxcpp_kernels import build  # not at the top: `python -m jaxcpp_kernels.build` runs that file itself
 
     if platform == "cuda":
-        return _Library(
-            build.CUDA_LIBRARY, build.CUDA_REASON, "jaxcpp_cuda_fingerprint", "jaxcpp_follow_cuda"
-        )
-    return _Library(build.LIBRARY, build.REASON, "jaxcpp_fingerprint", "jaxcpp_follow")
+        return _Library(build.CUDA_LIBRARY, build.CUDA_REASON, "jaxcpp_cuda_fingerprint")
+    return _Library(build.LIBRARY, build.REASON, "jaxcpp_fingerprint")
 
 
 @functools.cache
@@ -87,9 +91,10 @@ def instruction_set() -> str:
 def _register(platform: str, library: ctypes.CDLL) -> str:
     import jax
 
-    door = jax.ffi.pycapsule(getattr(library, _library(platform).door))
     try:
-        jax.ffi.register_ffi_target(TARGET, door, platform="CUDA" if platform == "cuda" else "cpu")
+        for name, symbol in DOORS[platform].items():
+            door = jax.ffi.pycapsule(getattr(library, symbol))
+            jax.ffi.register_ffi_target(name, door, platform="CUDA" if platform == "cuda" else "cpu")
     except Exception as error:  # noqa: BLE001  (whatever this jaxlib has against the library)
         return f"this jaxlib does not take the library: {error}"
     return ""

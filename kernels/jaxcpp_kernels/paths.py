@@ -119,14 +119,14 @@ def _follow(
     import numpy as np
 
     register()
-    begin = _real("start", start)
+    begin = real("start", start)
     if begin.ndim < 1:
         raise ValueError("start must have the public nodes as its last dimension")
     batch, nodes = begin.shape[:-1], begin.shape[-1]
     if supplier is None:
         none = jnp.zeros((0,))
         supplier = Side(jnp.zeros((nodes, 0)), none, none, jnp.zeros((nodes,)))
-    fixed = jnp.zeros((0,)) if plan is None else _real("plan", plan)
+    fixed = jnp.zeros((0,)) if plan is None else real("plan", plan)
     if plan is not None and fixed.shape[-1:] != (nodes,):
         raise ValueError(f"plan must end in ({nodes},), as start does; got {fixed.shape}")
     operands = [
@@ -135,7 +135,7 @@ def _follow(
         jnp.broadcast_to(fixed, (*batch, fixed.shape[-1])),
         begin,
         *(
-            jnp.broadcast_to(_real(name, value), batch)
+            jnp.broadcast_to(real(name, value), batch)
             for name, value in (("epsilon", epsilon), ("strict", strict), ("tolerance", tolerance))
         ),
         jnp.broadcast_to(jnp.asarray(max_rounds, jnp.int32), batch),
@@ -174,9 +174,9 @@ def _side(name: str, side: Side, batch: tuple[int, ...], nodes: int) -> list[Any
     """The eight arrays of one side, batched. Raises ValueError where their shapes do not fit."""
     import jax.numpy as jnp
 
-    cost, mass = _real(f"{name}.cost", side.cost), _real(f"{name}.mass", side.mass)
+    cost, mass = real(f"{name}.cost", side.cost), real(f"{name}.mass", side.mass)
     columns = mass.shape[-1] if mass.ndim else 0
-    weeks_cost = jnp.zeros((1, columns)) if side.time is None else _real(f"{name}.time", side.time)
+    weeks_cost = jnp.zeros((1, columns)) if side.time is None else real(f"{name}.time", side.time)
     weeks = weeks_cost.shape[-2] if weeks_cost.ndim > 1 else 0
     if cost.ndim < 2 or weeks < 1 or cost.shape[-2] * weeks != nodes:
         raise ValueError(
@@ -188,10 +188,10 @@ def _side(name: str, side: Side, batch: tuple[int, ...], nodes: int) -> list[Any
         "time": (weeks_cost, (weeks, columns)),
         "open": (is_open, (nodes,)),
         "mass": (mass, (columns,)),
-        "outside": (_real(f"{name}.outside", side.outside), (columns,)),
-        "stock": (_real(f"{name}.stock", side.stock), (nodes,)),
-        "lost_margin": (_real(f"{name}.lost_margin", side.lost_margin), (columns,)),
-        "unit_margin": (_real(f"{name}.unit_margin", side.unit_margin), ()),
+        "outside": (real(f"{name}.outside", side.outside), (columns,)),
+        "stock": (real(f"{name}.stock", side.stock), (nodes,)),
+        "lost_margin": (real(f"{name}.lost_margin", side.lost_margin), (columns,)),
+        "unit_margin": (real(f"{name}.unit_margin", side.unit_margin), ()),
     }
     out = []
     for field, (array, shape) in arrays.items():
@@ -202,7 +202,8 @@ def _side(name: str, side: Side, batch: tuple[int, ...], nodes: int) -> list[Any
     return out
 
 
-def _real(name: str, value: ArrayLike) -> Any:
+def real(name: str, value: ArrayLike) -> Any:
+    """A value as an array of float64. Raises TypeError where it is one of anything else."""
     import jax.numpy as jnp
 
     array = jnp.asarray(value, jnp.float64) if isinstance(value, int | float) else jnp.asarray(value)

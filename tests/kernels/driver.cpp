@@ -110,6 +110,48 @@ Kind random_kind(Random& random) {
   return kind;
 }
 
+#ifdef JAXCPP_BLOCK_THREADS  // the GPU's core answers no questions
+bool ask(Random&, const Kind&, const jaxcpp::Sides&, int64_t*) { return true; }
+#else
+// Ask the same sides of a batch for their plans near a proposal; false where a promise is broken.
+bool ask(Random& random, const Kind& kind, const jaxcpp::Sides& side, int64_t* rounds) {
+  const int64_t count = kind.problems, nodes = kind.places * kind.weeks;
+  const Numbers price = filled(random, kind, count * nodes, -1.0, 1.0);
+  const Numbers start = filled(random, kind, count * nodes, -1.0, 1.0);
+  const Numbers proposal = filled(random, kind, count * nodes, 0.0, 0.5);
+  const Numbers rho = filled(random, kind, count, 0.1, 40.0), epsilon = filled(random, kind, count, 1e-4, 0.1);
+  Numbers accuracy(count), plan(count * nodes), behind(count * nodes);
+  std::vector<int32_t> limit(count), used(count);
+  for (int64_t b = 0; b < count; ++b) {
+    accuracy[b] = std::pow(10.0, uniform(random, -12.0, -2.0));
+    limit[b] = int32_t(whole(random, -1, 60));
+  }
+  jaxcpp::Questions batch;
+  batch.problems = count;
+  batch.nodes = nodes;
+  batch.side = side;
+  batch.price = price.data();
+  batch.proposal = proposal.data();
+  batch.start = start.data();
+  batch.rho = rho.data();
+  batch.epsilon = epsilon.data();
+  batch.accuracy = accuracy.data();
+  batch.max_rounds = limit.data();
+  batch.plan = plan.data();
+  batch.behind = behind.data();
+  batch.rounds = used.data();
+  if (!jaxcpp::respond(batch, 3)) return false;
+  for (const double each : plan)
+    if (kind.spoiled == 0.0 && !(each >= 0.0)) return false;
+  for (int64_t b = 0; b < count; ++b) {
+    *rounds += used[b];
+    if (used[b] < 0 || used[b] > std::max(limit[b], 0)) return false;
+  }
+  return true;
+}
+
+#endif
+
 // Solve one batch; false where what comes out breaks a promise.
 bool run(Random& random, int64_t* rounds) {
   const Kind kind = random_kind(random);
@@ -151,6 +193,7 @@ bool run(Random& random, int64_t* rounds) {
     batch.shipped = shipped.data();
   }
   if (!jaxcpp::solve(batch, 3)) return false;
+  if (chance(random, 0.5) && !ask(random, kind, batch.retailer, rounds)) return false;
   for (const double each : taken)
     if (kind.spoiled == 0.0 && !(each >= 0.0)) return false;
   for (int64_t b = 0; b < count; ++b) {

@@ -39,18 +39,24 @@ using Scratch = std::unique_ptr<void, Free>;
 
 Scratch scratch_for(size_t bytes) { return Scratch(aligned_alloc(64, (bytes + 63) / 64 * 64)); }
 
-FollowPath* follow_path() {
+// The core for the instruction set in use.
+struct Core {
+  FollowPath* follow_path;
+  RespondTo* respond_to;
+};
+
+Core core() {
   switch (instruction_set()) {
 #ifdef JAXCPP_HAS_V4
     case 4:
-      return follow_path_v4;
+      return {follow_path_v4, respond_to_v4};
 #endif
 #ifdef JAXCPP_HAS_V3
     case 3:
-      return follow_path_v3;
+      return {follow_path_v3, respond_to_v3};
 #endif
     default:
-      return follow_path_v1;
+      return {follow_path_v1, respond_to_v1};
   }
 }
 
@@ -78,11 +84,51 @@ void solve_one(const Batch& batch, int64_t index, void* scratch) {
   if (batch.proposal) result.proposal = batch.proposal + index * batch.nodes;
   if (batch.taken) result.taken = batch.taken + index * batch.nodes * batch.retailer.columns;
   if (batch.shipped) result.shipped = batch.shipped + index * batch.nodes * batch.supplier.columns;
-  follow_path()(problem, scratch, &result);
+  core().follow_path(problem, scratch, &result);
   batch.out_epsilon[index] = result.epsilon;
   batch.gap[index] = result.gap;
   batch.rounds[index] = result.rounds;
   batch.done[index] = result.done;
+}
+
+void answer_one(const Questions& batch, int64_t index, void* scratch) {
+  Reply reply;
+  reply.plan = batch.plan + index * batch.nodes;
+  reply.price = batch.behind + index * batch.nodes;
+  core().respond_to(question_at(batch, index), scratch, &reply);
+  batch.rounds[index] = reply.rounds;
+}
+
+// `one` of every problem of a batch, on `threads` threads with `bytes` of scratch memory each.
+template <typename AnyBatch, typename One>
+bool share_out(const AnyBatch& batch, size_t bytes, int64_t threads, One one) {
+  if (bytes == 0) return false;
+  const Scratch mine = scratch_for(bytes);
+  if (!mine) return false;
+  std::atomic<int64_t> next{0};
+  const auto work = [&batch, &next, one](void* scratch) {
+    const FlushDenormals flush;
+    for (;;) {
+      const int64_t index = next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= batch.problems) return;
+      one(batch, index, scratch);
+    }
+  };
+  const int64_t count = threads_for(threads, batch.problems);
+  std::vector<Scratch> memory;
+  std::vector<std::thread> helpers;
+  try {
+    for (int64_t t = 1; t < count; ++t) {
+      memory.push_back(scratch_for(bytes));
+      if (!memory.back()) break;
+      helpers.emplace_back(work, memory.back().get());
+    }
+  } catch (const std::exception&) {
+    // As many as the system grants; with none, this thread does it all.
+  }
+  work(mine.get());
+  for (std::thread& helper : helpers) helper.join();
+  return true;
 }
 
 }  // namespace
@@ -106,33 +152,12 @@ int instruction_set() {
 bool solve(const Batch& batch, int64_t threads) {
   if (batch.problems <= 0) return true;
   const size_t bytes = scratch_bytes(batch.nodes, batch.retailer.columns, batch.supplier.columns);
-  if (bytes == 0) return false;
-  const Scratch mine = scratch_for(bytes);
-  if (!mine) return false;
-  std::atomic<int64_t> next{0};
-  const auto work = [&batch, &next](void* scratch) {
-    const FlushDenormals flush;
-    for (;;) {
-      const int64_t index = next.fetch_add(1, std::memory_order_relaxed);
-      if (index >= batch.problems) return;
-      solve_one(batch, index, scratch);
-    }
-  };
-  const int64_t count = threads_for(threads, batch.problems);
-  std::vector<Scratch> memory;
-  std::vector<std::thread> helpers;
-  try {
-    for (int64_t t = 1; t < count; ++t) {
-      memory.push_back(scratch_for(bytes));
-      if (!memory.back()) break;
-      helpers.emplace_back(work, memory.back().get());
-    }
-  } catch (const std::exception&) {
-    // As many as the system grants; with none, this thread does it all.
-  }
-  work(mine.get());
-  for (std::thread& helper : helpers) helper.join();
-  return true;
+  return share_out(batch, bytes, threads, solve_one);
+}
+
+bool respond(const Questions& batch, int64_t threads) {
+  if (batch.problems <= 0) return true;
+  return share_out(batch, scratch_bytes(batch.nodes, batch.side.columns), threads, answer_one);
 }
 
 }  // namespace jaxcpp

@@ -27,10 +27,24 @@ struct Batch {
   bool* done = nullptr;
 };
 
+// A question to every side of a batch: the arrays of `Question` and `Reply` with one more dimension in front.
+struct Questions {
+  int64_t problems = 0, nodes = 0;
+  Sides side;
+  const double *price = nullptr, *proposal = nullptr, *start = nullptr;
+  const double *rho = nullptr, *epsilon = nullptr, *accuracy = nullptr;
+  const int32_t* max_rounds = nullptr;
+  double *plan = nullptr, *behind = nullptr;
+  int32_t* rounds = nullptr;
+};
+
 // Solve them all on `threads` threads, or where that is 0 on as many as the process may use; never
 // more than the environment variable JAXCPP_KERNEL_THREADS says. What comes out does not depend on
 // the number of threads, nor for one problem on the others. False: no memory, nothing is written.
 bool solve(const Batch& batch, int64_t threads);
+
+// Answer them all, likewise.
+bool respond(const Questions& batch, int64_t threads);
 
 // The instruction set in use: 1, 3 or 4, as in x86-64-v1, -v3, -v4; 1 on other processors.
 int instruction_set();

@@ -45,12 +45,34 @@ struct Result {
   bool done = false;
 };
 
+// What a side is asked: its best plan `x`, least in `cost(x) + price x + rho/2 |x - proposal|^2`.
+struct Question {
+  int64_t nodes = 0;
+  SideView side;
+  const double *price = nullptr, *proposal = nullptr;  // (nodes)
+  const double* start = nullptr;                       // (nodes) price behind an answer like it
+  double rho = 0.0, epsilon = 0.0;
+  double accuracy = 0.0;  // units that the plan may be off, all nodes together
+  int64_t max_rounds = 0;
+};
+
+struct Reply {
+  double *plan = nullptr, *price = nullptr;  // (nodes), the price behind the plan
+  int32_t rounds = 0;
+  bool done = false;
+};
+
 // Bytes of scratch memory that one problem of these shapes needs, or 0 where it is beyond all bounds.
 size_t scratch_bytes(int64_t nodes, int64_t retailer_columns, int64_t supplier_columns);
 
-// Follow one path. Reads and writes nothing but its arguments; never fails: what cannot be solved
-// comes back with `done` false. One copy for each instruction set.
+// Likewise, one question.
+size_t scratch_bytes(int64_t nodes, int64_t columns);
+
+// Follow one path, or answer one question. Reads and writes nothing but its arguments; never fails: what
+// cannot be solved comes back with `done` false. One copy for each instruction set.
 typedef void FollowPath(const Problem&, void* scratch, Result*);
 FollowPath follow_path_v1, follow_path_v3, follow_path_v4;
+typedef void RespondTo(const Question&, void* scratch, Reply*);
+RespondTo respond_to_v1, respond_to_v3, respond_to_v4;
 
 }  // namespace jaxcpp

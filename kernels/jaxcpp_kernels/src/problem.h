@@ -41,5 +41,19 @@ JAXCPP_DEVICE Problem problem_at(const Batch& batch, int64_t index) {
   return problem;
 }
 
+inline Question question_at(const Questions& batch, int64_t index) {
+  Question question;
+  question.nodes = batch.nodes;
+  question.side = view(batch.side, index, batch.nodes);
+  question.price = row(batch.price, index, batch.nodes);
+  question.proposal = row(batch.proposal, index, batch.nodes);
+  question.start = row(batch.start, index, batch.nodes);
+  question.rho = batch.rho[index];
+  question.epsilon = batch.epsilon[index];
+  question.accuracy = batch.accuracy[index];
+  question.max_rounds = batch.max_rounds[index];
+  return question;
+}
+
 }  // namespace
 }  // namespace jaxcpp
