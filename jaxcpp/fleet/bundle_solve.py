@@ -232,7 +232,7 @@ def _size(bucket: BundleBucket, padding: Padding | None, settings: Settings) -> 
 
 
 def _issued(
-    lanes: Any, order: Floats, volume: Floats, settings: Settings
+    lanes: Any, order: Floats, volume: Any, settings: Settings
 ) -> Callable[[Found, Charges | None, Index], Found]:
     """How plans are issued: in whole units, or as they were found."""
     return partial(whole_plans, lanes, order, volume) if settings.units == "integer" else _as_found

@@ -265,7 +265,8 @@ def test_derivatives_are_refused_in_words(way):
     """Forward mode would go through the loop, and find numbers that are none."""
 
     def gap(margin: jax.Array) -> jax.Array:
-        catalogue, theirs = product(10.0), vendors([20.0, 20.0], [1.0, 2.0])
+        catalogue = product(jnp.asarray(10.0))
+        theirs = vendors(jnp.full(2, 20.0), jnp.asarray([1.0, 2.0]), jnp.full(2, 5.0))
         known = bundle.frame(catalogue, theirs, jnp.asarray(2.0))
         fees = BundleFees(jnp.zeros(2), jnp.zeros(2))
         moved = eqx.tree_at(lambda c: c.margin, catalogue, margin * catalogue.margin)
