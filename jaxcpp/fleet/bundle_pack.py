@@ -138,13 +138,9 @@ def supplies(packer: Packer, limits: Capacity, offer: int) -> list[tuple[int, Fl
     vendor, product = (
         int(column[offer]) for column in (packer.fleet.offers.vendor, packer.fleet.offers.product)
     )
-    found = []
-    for source in packer.sources_of(vendor):
-        lanes, own, draws = (
-            packer.vendor_lanes(source, product),
-            limits.own(source, product),
-            limits.draws(source, product),
-        )
+    found, every = [], packer.vendor_lanes(vendor, product)
+    for lanes, source in zip(every, packer.sources_of(vendor), strict=True):
+        own, draws = limits.own(source, product), limits.draws(source, product)
         if np.isfinite(lanes).any() and (np.isfinite(own).any() or draws.any()):
             found.append((source, lanes, packer.whole(own), draws))
     return found

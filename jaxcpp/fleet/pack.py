@@ -81,14 +81,41 @@ class _Groups:
     def __init__(self, first: Ints, second: Ints, seconds: int) -> None:
         self._width = seconds + 1  # EVERY, -1, is a position too
         self._keys = first.astype(np.int64) * self._width + (second.astype(np.int64) + 1)
+        firsts = int(first[-1]) + 1 if len(first) else 0
+        self._starts = np.searchsorted(first, np.arange(EVERY, firsts + 1)).tolist()
 
     def of(self, first: int, second: int) -> slice:
         key = first * self._width + second + 1
         return slice(*np.searchsorted(self._keys, (key, key + 1)).tolist())
 
     def within(self, first: int) -> slice:
-        key = first * self._width
-        return slice(*np.searchsorted(self._keys, (key, key + self._width)).tolist())
+        if first + 2 >= len(self._starts):
+            return slice(len(self._keys), len(self._keys))
+        return slice(self._starts[first - EVERY], self._starts[first - EVERY + 1])
+
+
+class _OwnRows:
+    """Rows of a table of sources that speak of one product, by product and source."""
+
+    def __init__(self, source: Ints, product: Ints, products: int) -> None:
+        self._rows = np.lexsort((source, product))
+        self._source = source[self._rows]
+        self._starts = np.searchsorted(product[self._rows], np.arange(products + 1)).tolist()
+
+    def of(self, product: int, sources: range) -> Index:
+        mine = slice(self._starts[product], self._starts[product + 1])
+        first, last = np.searchsorted(self._source[mine], (sources.start, sources.stop))
+        return self._rows[mine][first:last]
+
+
+@dataclass(frozen=True)
+class _ForEveryProduct:
+    """What a vendor's sources have for products without rows of their own."""
+
+    vendor: int
+    capacity: Floats  # (source, week) units; nan = none
+    unit_cost: Floats  # (source, inbound) currency / unit; inf = no lane
+    cost_per_kg: Floats
 
 
 @dataclass(frozen=True)
@@ -117,10 +144,13 @@ class Packer:
     ) -> None:
         self.fleet, self.found, self.whole_units = fleet, found, whole_units
         products = len(fleet.product_ids)
+        self._every: _ForEveryProduct | None = None
         self._demand = _Groups(fleet.demand.product, fleet.demand.week, fleet.weeks)
         self._stock = _Groups(fleet.inventory.product, fleet.inventory.inbound, len(fleet.inbound_ids))
         self._capacity = _Groups(fleet.sources.source, fleet.sources.product, products)
         self._inbound = _Groups(fleet.inbound_lanes.source, fleet.inbound_lanes.product, products)
+        self._own_capacity = _OwnRows(fleet.sources.source, fleet.sources.product, products)
+        self._own_lanes = _OwnRows(fleet.inbound_lanes.source, fleet.inbound_lanes.product, products)
         self._outbound = _Groups(
             fleet.outbound_lanes.product, fleet.outbound_lanes.inbound, len(fleet.inbound_ids)
         )
@@ -145,34 +175,49 @@ class Packer:
 
     def sources(self, vendor: int, product: int) -> tuple[Ints, Floats, Floats]:
         """A vendor's sources of a product: positions, lanes (source, inbound), capacity (source, week)."""
-        fleet = self.fleet
-        used, costs, capacities = [], [], []
-        for source in self.sources_of(vendor):
-            capacity = np.full(fleet.weeks, np.nan)
-            for wanted in (EVERY, product):  # a product's own row wins, and within it a week's own row
-                for row in range(*self._capacity.of(source, wanted).indices(len(fleet.sources.week))):
-                    week = fleet.sources.week[row]
-                    capacity[slice(None) if week == EVERY else week] = fleet.sources.capacity[row]
-            cost = self.vendor_lanes(source, product)
-            if np.isfinite(capacity).any() and np.isfinite(cost).any():
-                used.append(source)
-                costs.append(cost)
-                capacities.append(np.nan_to_num(capacity))
-        empty = (0, len(fleet.inbound_ids)), (0, fleet.weeks)
+        table, sources = self.fleet.sources, self.sources_of(vendor)
+        capacity, cost = self._for_every_product(vendor).capacity.copy(), self.vendor_lanes(vendor, product)
+        own = self._own_capacity.of(product, sources)
+        if len(own):
+            capacity = _with_rows(
+                capacity, table.source[own] - sources.start, table.week[own], table.capacity[own]
+            )
+        used = np.flatnonzero(np.isfinite(capacity).any(axis=1) & np.isfinite(cost).any(axis=1))
         return (
-            np.asarray(used, np.int32),
-            np.asarray(costs).reshape(-1, empty[0][1]),
-            self.whole(np.asarray(capacities).reshape(-1, empty[1][1])),
+            (used + sources.start).astype(np.int32),
+            cost[used],
+            self.whole(np.where(np.isnan(capacity[used]), 0.0, capacity[used])),
         )
 
-    def vendor_lanes(self, source: int, product: int) -> Floats:
-        """A source's lanes for a product, (inbound,) [currency / unit]; a product's own row wins."""
-        lanes, cost = self.fleet.inbound_lanes, np.full(len(self.fleet.inbound_ids), np.inf)
-        for wanted in (EVERY, product):
-            rows = self._inbound.of(source, wanted)
-            weighed = lanes.cost_per_kg[rows] * self.fleet.products.weight[product]
-            cost[lanes.inbound[rows]] = lanes.unit_cost[rows] + weighed
+    def vendor_lanes(self, vendor: int, product: int) -> Floats:
+        """A vendor's lanes for a product, (source, inbound) [currency / unit]; a product's own row wins."""
+        lanes, weight = self.fleet.inbound_lanes, self.fleet.products.weight[product]
+        sources, every = self.sources_of(vendor), self._for_every_product(vendor)
+        cost: Floats = every.unit_cost + every.cost_per_kg * weight
+        own = self._own_lanes.of(product, sources)
+        if len(own):
+            at = lanes.source[own] - sources.start, lanes.inbound[own]
+            cost[at] = lanes.unit_cost[own] + lanes.cost_per_kg[own] * weight
         return cost
+
+    def _for_every_product(self, vendor: int) -> _ForEveryProduct:
+        """Kept for the vendor asked for last: contracts come vendor by vendor."""
+        found = self._every
+        if found is not None and found.vendor == vendor:
+            return found
+        fleet, sources = self.fleet, self.sources_of(vendor)
+        grid = (len(sources), len(fleet.inbound_ids))
+        capacity = np.full((len(sources), fleet.weeks), np.nan)
+        unit_cost, cost_per_kg = np.full(grid, np.inf), np.zeros(grid)
+        for at, source in enumerate(sources):
+            rows = self._capacity.of(source, EVERY)
+            week = fleet.sources.week[rows]
+            capacity = _with_rows(capacity, np.full(len(week), at), week, fleet.sources.capacity[rows])
+            rows, lanes = self._inbound.of(source, EVERY), fleet.inbound_lanes
+            unit_cost[at, lanes.inbound[rows]] = lanes.unit_cost[rows]
+            cost_per_kg[at, lanes.inbound[rows]] = lanes.cost_per_kg[rows]
+        self._every = _ForEveryProduct(vendor, capacity, unit_cost, cost_per_kg)
+        return self._every
 
     def stock(self, product: int) -> Floats:
         """A product's inventory, (inbound,) [units]."""
@@ -204,7 +249,8 @@ class Packer:
         stock = self.stock(product)
         region = fleet.demand.region[rows]
         every = self.outbound(product)
-        outbound, useful = every[:, region], every[:, region if regions is None else regions]
+        outbound = every[:, region]
+        useful = outbound if regions is None else every[:, regions]
         reached, serves = np.isfinite(inbound).any(axis=0), np.isfinite(useful).any(axis=1)
         # What may be left over may be left at a node that serves nobody.
         keeps = bool(np.isfinite(fleet.products.leftover_cost[product]))
@@ -277,6 +323,14 @@ class Packer:
         )  # fmt: skip
 
 
+def _with_rows(capacity: Floats, source: Index | Ints, week: Ints, units: Floats) -> Floats:
+    """Capacity (source, week) with rows of it put in; a week's own row wins."""
+    always = week == EVERY
+    capacity[source[always]] = units[always, None]
+    capacity[source[~always], week[~always]] = units[~always]
+    return capacity
+
+
 def step_up(size: int, steps: tuple[int, ...]) -> int:
     """The smallest step that holds `size`; beyond the last, a multiple of it."""
     for step in steps:
@@ -292,6 +346,13 @@ def scales(outbound: Floats, inbound: Floats) -> Floats:
     for row, lane in enumerate(costs):
         known = lane[np.isfinite(lane)]
         if len(known) and known.max() > 0.0:
-            middle = float(np.median(known))
+            middle = _median(known)
             result[row] = middle if middle > 0.0 else float(known.mean())
     return result
+
+
+def _median(known: Floats) -> float:
+    """As `numpy.median`, without its checks: they take longer than a lane's numbers do."""
+    low, high = (len(known) - 1) // 2, len(known) // 2
+    parted = np.partition(known, (low, high))
+    return float(0.5 * (parted[low] + parted[high]))
