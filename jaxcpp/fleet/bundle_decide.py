@@ -20,9 +20,8 @@ from jaxcpp.fleet.contracts import Index
 from jaxcpp.fleet.data import Floats
 from jaxcpp.fleet.fees import Charges
 from jaxcpp.fleet.settings import Settings
-from jaxcpp.mechanism.settlement import Carried, Settlement
+from jaxcpp.mechanism.settlement import Settlement
 from jaxcpp.mechanism.several import Found, Standing, Without
-from jaxcpp.mechanism.status_quo import Cost
 
 Lives = Callable[[Floats, Index], Orders]
 """The retailer's life with what arrives (bundle, product, slot, inbound, week) [units] of some products."""
@@ -71,14 +70,15 @@ def decide(table: Table, lives: Lives, size: int, settings: Settings) -> Decided
     short = ~feasible(standing.vendors.unfilled[np.arange(count), vendor]) & (settings.absent == "jit")
     whole = settings.units == "integer"
     again = left_out if whole else left_out[short[left_out]]
-    carried = store.mine(_carried(settlement.which, count, unmet))
+    lived = np.zeros((3, count))
     if whole and len(left_out):
         table = _in_whole_units(table, left_out, vendor, settings)
     plan = _plans(table, settlement.which, vendor, found, settings)
     cut = left_out[short[left_out]]
     if len(cut):
-        unmet[cut] = _live(table, plan, cut, lives, carried)
+        lived[:, cut], unmet[cut] = _live(table, plan, cut, lives)
     if len(again):
+        carried = np.array(settlement.which), tuple(lived), np.isin(np.arange(count), cut)
         settlement = _settled(table, size, settings, carried, again, store.mine(settlement))
         plan = _plans(table, settlement.which, vendor, found, settings)
     offered = np.where((settlement.which > vendors)[:, None], found.outcome.plan, plan)
@@ -89,7 +89,7 @@ def _settled(
     table: Table,
     size: int,
     settings: Settings,
-    carried: Carried | None = None,
+    carried: Any = None,
     chosen: Index | None = None,
     into: Settlement | None = None,
 ) -> Settlement:
@@ -99,11 +99,6 @@ def _settled(
     shared, static = (np.asarray(settings.tolerance),), (settings.absent,)
     made: Settlement = store.fetch(in_batches(size, "bundle_settle", args, shared, static, chosen, into))
     return made
-
-
-def _carried(which: Any, count: int, zero: Floats) -> Carried:
-    """Alternatives settled as they stand, the retailer's life with them as its plans tell it."""
-    return Carried(which, Cost(zero, zero, zero), np.zeros(count, bool))  # type: ignore[arg-type]
 
 
 def _plans(table: Table, which: Any, vendor: Index, found: Found, settings: Settings) -> Floats:
@@ -135,16 +130,15 @@ def _in_whole_units(table: Table, rows: Index, vendor: Index, settings: Settings
     )
 
 
-def _live(table: Table, plan: Floats, rows: Index, lives: Lives, carried: Any) -> Floats:
-    """The retailer's life where a vendor that stays out delivers less than its share, into `carried`.
+def _live(table: Table, plan: Floats, rows: Index, lives: Lives) -> tuple[Floats, Floats]:
+    """The retailer's life where a vendor that stays out delivers less than its share.
 
-    Returns what it leaves unserved that had to be served [units].
+    A bracket of its cost and what it spends, in scaled units; what it leaves unserved that had to be served
+    [units].
     """
     terms, pieces = table.agreed.known.terms, table.bucket.pieces
     units = (plan * terms.volume[:, None]).reshape(table.order.shape)
     lived = lives(units, np.concatenate([pieces[row].bundle.products for row in rows.tolist()]))
     scale = terms.volume * terms.money
-    for name in ("lower", "upper", "spend"):
-        getattr(carried.retailer, name)[rows] = (by_bundle(table.bucket, getattr(lived, name)) / scale)[rows]
-    carried.lived[rows] = True
-    return by_bundle(table.bucket, lived.unmet)[rows]
+    cost = np.stack([by_bundle(table.bucket, part) for part in (lived.lower, lived.upper, lived.spend)])
+    return (cost / scale)[:, rows], by_bundle(table.bucket, lived.unmet)[rows]

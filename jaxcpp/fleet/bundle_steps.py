@@ -209,11 +209,12 @@ def settle(
     without: several.Without,
     fees: Charges,
     choice: Found | None,
-    carried: Carried | None,
+    carried: tuple[Int[Array, ""], tuple[Money, ...], Bool[Array, ""]] | None,
     tolerance: Money,
 ) -> Settlement:
-    """The offers, and who takes part."""
+    """The offers, and who takes part; `carried` says it where it is known, and how the retailer lives."""
+    stands = None if carried is None else Carried(carried[0], Cost(*carried[1]), carried[2])
     return decide(
         agreed.own, agreed.known, jnp.asarray(lane.here), standing, agreed.found, without,
-        charges(fees), tolerance, choice, carried, how=how,
+        charges(fees), tolerance, choice, stands, how=how,
     )  # fmt: skip

@@ -27,6 +27,10 @@ NO_DERIVATIVES = (
     "that stand alone, with `coordinate` or `fleet.gradients`"
 )
 
+FAR = 20.0
+"""Of the cost scale: where deviations are charged more, prices may have further to go, and the search begins
+with as much more smoothing, since a step goes no further than a few smoothings."""
+
 
 class Filling(eqx.Module):
     """What vendors confirm of an order, and each one's bracketed cost of it, in scaled units.
@@ -91,8 +95,13 @@ def begin(
     warm: Bool[Array, ""] | None = None,
 ) -> path.PathState:
     """Open at the vendors' quote, or at a `price`: where `warm`, near the best, with less smoothing."""
-    opens = tolled.begin if isinstance(retailer, TolledBuyer) else newton.begin
-    return opens(retailer, supplier, price, warm)
+    if not isinstance(retailer, TolledBuyer):
+        return newton.begin(retailer, supplier, price, warm)
+    begun, toll = tolled.begin(retailer, supplier, price, warm), retailer.toll
+    far = jnp.maximum(1.0, jnp.max(jnp.maximum(toll.over, toll.under)) / FAR)
+    far = far if warm is None else jnp.where(warm, 1.0, far)
+    smoothing = far * begun.epsilon
+    return eqx.tree_at(lambda s: (s.epsilon, s.trial_epsilon), begun, (smoothing, smoothing))
 
 
 def agree(

@@ -124,6 +124,14 @@ def pose(
         jnp.where(held, fast, charge / terms.money * by_node).reshape(-1)
         for charge in (fees.over, fees.under)
     )
+    # Moving a unit costs a charge above and one below: demand that must be served is dearer still to leave.
+    never = jnp.where(held, 0.0, jnp.maximum(fees.over, fees.under) / terms.money * by_node)
+    never = 2.0 * jnp.max(never) * buys.must_serve
+    buys = eqx.tree_at(
+        lambda r: (r.tiles.outside, r.lost_margin),
+        buys,
+        (buys.tiles.outside + never, buys.lost_margin + never),
+    )
     baseline = jnp.where(held, retailer.fixed, order).reshape(-1)
     return PosedBundle(TolledBuyer(buys, Toll(baseline, over, under, most.reshape(-1))), ships, scale, times)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections import Counter
+from collections import defaultdict
 
 import pyarrow.parquet as pq
 import pytest
@@ -143,7 +143,8 @@ def one_of_two_takes_part(folder):
     for party in ("retailer", "supplier"):
         assert second[f"{party}_utility_plan"] == pytest.approx(second[f"{party}_utility_jit"], rel=1e-9)
     assert sum(row["gain"] for row in rows) > 0.0
-    arrives, shipped = Counter(), Counter()
+    arrives: defaultdict[tuple[str, ...], float] = defaultdict(float)
+    shipped: defaultdict[tuple[str, ...], float] = defaultdict(float)
     for row in plans:
         if row["vendor_id"] == "vendor-1":
             assert row["plan_units"] == pytest.approx(row["jit_units"], abs=1e-6)

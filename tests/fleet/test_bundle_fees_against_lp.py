@@ -41,7 +41,7 @@ KINDS = {
     "every-": Kind(products=2, vendors=3, every=True, flags={"lost_sales": True}),
     "own-": Kind(products=3, vendors=2, own=0.5),
 }
-NEVER = 40.0
+NEVER = 2000.0
 """Currency a unit: dearer than any lane, so that plans stay where they are."""
 
 

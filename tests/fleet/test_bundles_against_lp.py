@@ -19,7 +19,13 @@ from tests.fleet.judged import Judged, complain, misjudged, reached_by_all, solv
 from tests.fleets import INBOUND
 from tests.oracles import best_jit_utility, retailer_utility
 from tests.oracles.alternatives import Game, free_of_charge
-from tests.oracles.coupled import all_retailer_utility, joint_utility, vendor_status_quo, vendor_utility
+from tests.oracles.coupled import (
+    Coupled,
+    all_retailer_utility,
+    joint_utility,
+    vendor_status_quo,
+    vendor_utility,
+)
 
 TIES = {"ties": True, "zeros": True}
 KINDS = {
@@ -34,6 +40,12 @@ KINDS = {
 }
 
 
+def problems() -> dict[str, Coupled]:
+    return {
+        f"{prefix}{seed}-": random_coupled(seed, kind) for prefix, kind in KINDS.items() for seed in range(4)
+    }
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("bundles") / "fleet"
@@ -41,10 +53,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def judged(folder) -> list[Judged]:
-    parts = {
-        f"{prefix}{seed}-": random_coupled(seed, kind) for prefix, kind in KINDS.items() for seed in range(4)
-    }
-    return solve(parts, folder, Settings())
+    return solve(problems(), folder, Settings())
 
 
 def test_there_is_a_bundle_of_every_kind(judged):
@@ -135,6 +144,36 @@ def test_who_takes_part_is_not_worse_off(judged):
                 slack = row["efficiency_gap"] + row["price_error"] + one.stake
                 if row["supplier_surplus"] < -slack:
                     wrong.append(f"{vendor}: {row['supplier_surplus']:g}")
+    complain(wrong)
+
+
+@pytest.mark.slow
+def test_a_share_charged_afterwards_comes_on_top_of_the_exact_transfer(folder):
+    share, wrong, ends = 1.5, [], []
+    found = solve(problems(), folder.parent / "afterwards", Settings(fees=(FeeRule(roi_ex_post=share),)))
+    for one in found:
+        if any(row["status"] in ("infeasible", "no_gain") for row in one.rows.values()):
+            continue
+        out, slack = without(one), one.stake + max(row["efficiency_gap"] for row in one.rows.values())
+        game = Game(one.coupled, free_of_charge(one.order), {}, "jit", False)
+        worth = game.worth() if len(one.rows) > 1 else {}
+        ends.append(out)
+        for vendor, row in one.rows.items():
+            if out not in (None, "") and row["status"] != "accepted":
+                continue
+            if len(one.rows) == 1:
+                alone = (best_jit_utility(reached_by_all(one.coupled, name)) for name in one.coupled.products)
+                cbt = sum(alone) - one.others(vendor, one.plan)
+            else:
+                cbt = game.price(vendor, one.plan, out or "", worth)
+            exact = cbt + share * abs(cbt)
+            if not abs(row["price"] - exact) <= row["price_error"] + one.stake:
+                wrong.append(f"{vendor}: {row['price']:g}, exactly {exact:g}, error {row['price_error']:g}")
+            if row["status"] == "accepted" and row["supplier_surplus"] < -(slack + row["price_error"]):
+                wrong.append(f"{vendor} takes part and loses {-row['supplier_surplus']:g}")
+        if out is None and not any(row["supplier_surplus"] <= slack for row in one.rows.values()):
+            wrong.append(f"{list(one.rows)}: nobody would lose")
+    assert {None, ""} <= set(ends)
     complain(wrong)
 
 
