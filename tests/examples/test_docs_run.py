@@ -39,7 +39,7 @@ def test_the_page_is_true(page, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_block_about_gradients():
-    """30 units above and 30 below are charged; a 31st of the first region costs 1 by its lane, and 2 · 0.5."""
+    """30 units above and 30 below are charged; one more of the first region costs a lane and two charges."""
     import jax
     import jax.numpy as jnp
 
