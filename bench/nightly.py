@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,44 @@ def cut_alone(fleet: str, size: int) -> Row:
     }
 
 
+def phases(fleet: str, size: int) -> Row:
+    """Every phase of a run in parts in one process [seconds of its work]; the first part compiles."""
+    from bench.peers.jaxcpp_batch import settle_backend
+    from jaxcpp.cluster.job import Job
+    from jaxcpp.cluster.plan import Asked, plan_in_parts
+    from jaxcpp.fleet.settings import Settings
+
+    settle_backend()
+    spent: dict[str, list[float]] = {"check_part": [], "do_part": []}
+
+    def engine(task: Any, job: Job, parts: Sequence[int]) -> Iterator[tuple[int, Any]]:
+        for part in parts:
+            worked = time.process_time()
+            found = task(job, part)
+            spent[task.__name__].append(time.process_time() - worked)
+            yield part, found
+
+    with tempfile.TemporaryDirectory() as folder:
+        worked = time.process_time()
+        done = plan_in_parts(Asked(fleet, folder, Settings(), part_size=size), engine)
+        worked = time.process_time() - worked
+        rows = pq.read_table(Path(folder) / "manifest.parquet").to_pylist()
+    later = sum(row["contracts"] for row in rows[1:])
+    contracts = int(done.totals.status.total())
+    return {
+        "label": f"{contracts:,} contracts in one process, seconds of work",
+        "contracts": contracts,
+        "part_size": size,
+        "solve": [sum(spent["do_part"])],
+        "check_each": sum(spent["check_part"]) / contracts,
+        "first_part": spent["do_part"][0],
+        "part_each": sum(spent["do_part"][1:]) / later,
+        "cut_and_join_each": (worked - sum(map(sum, spent.values()))) / contracts,
+        "peaks": [round(row["peak_memory"]) for row in rows],
+        "platform": rows[0]["device"].split()[0],
+    }
+
+
 def killed_and_resumed(fleet: Path, run: Path, words: Sequence[str], parts: int) -> dict[str, Any]:
     """Plan, kill a worker, kill the command, resume: what was seen. Raises `DifferentError`."""
     watch, facts = Watch(run, parts), dict[str, Any]()
@@ -235,7 +273,7 @@ def measured(folder: Path, contracts: int, size: int, workers: int, sample: int)
         "device": facts["device"],
         "platform": facts["device"].split()[0],
     }
-    return document("nightly", [row])
+    return document("nightly", [row, alone("bench.nightly:phases", fleet=str(some), size=size)])
 
 
 def _bytes(folder: Path) -> int:
@@ -245,7 +283,7 @@ def _bytes(folder: Path) -> int:
 def shown(found: Document) -> Table:
     """What came out, as people read it."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    row = found["rows"][0]
+    row, each = found["rows"]
     killed, one, second = row["killed"], row["one_process"], row["second"]
     ended = f"a worker after {killed['worker_after']} parts, the command after {killed['command_after']}"
     for name, text in {
@@ -260,6 +298,8 @@ def shown(found: Document) -> Table:
         "work, one process": _each(one["work"], one["contracts"]),
         "seconds": ", ".join(f"{key} {value}" for key, value in row["seconds"].items()),
         "cut": f"{row['cut']['work']:.1f} s of work, {row['cut']['megabytes']:.0f} MiB at most",
+        "work each, later parts": f"check {_ms(each['check_each'])}, read, solve and write "
+        f"{_ms(each['part_each'])}, cut and join {_ms(each['cut_and_join_each'])}",
         "bytes": ", ".join(f"{key} {value:,}" for key, value in row["bytes"].items()),
     }.items():
         table.add_row(name, text)
@@ -268,6 +308,10 @@ def shown(found: Document) -> Table:
 
 def _each(seconds: float, contracts: int) -> str:
     return f"{seconds} s, {1e3 * seconds / contracts:.2f} ms a contract"
+
+
+def _ms(seconds: float) -> str:
+    return f"{1e3 * seconds:.2f} ms"
 
 
 def _numbers(values: Sequence[float]) -> str:
@@ -280,7 +324,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--contracts", type=int, default=200_000)
     parser.add_argument("--part-size", type=int, default=5_000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--sample", type=int, default=5_000, help="contracts that one process plans too")
+    parser.add_argument("--sample", type=int, default=20_000, help="contracts that one process plans too")
     parser.add_argument("--folder", type=Path, help="keep fleets and runs here")
     parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args(arguments)

@@ -142,7 +142,7 @@ def attention(run: Loaded, names: Names) -> dict[str, list[dict[str, Any]]]:
         status: [_row(run, names, row) for row in np.flatnonzero(run.status(status)).tolist()]
         for status in ("infeasible", "not_converged", "declined")
     }
-    found["declined"].sort(key=lambda row: -np.nan_to_num(row["gain"]))
+    found["declined"].sort(key=lambda row: -np.nan_to_num(row["efficiency_lost"]))
     odd = ~np.isin(np.asarray(run.contracts["status"], dtype=str), STATUSES)
     found["otherwise"] = [_row(run, names, row) for row in np.flatnonzero(odd).tolist()]
     left_out = run.rejected or {"product_id": [], "reason": []}
@@ -158,7 +158,7 @@ def attention(run: Loaded, names: Names) -> dict[str, list[dict[str, Any]]]:
 
 
 def _row(run: Loaded, names: Names, row: int) -> dict[str, Any]:
-    money = ("gain", "cbt", "fee", "price", "efficiency_gap")
+    money = ("gain", "cbt", "fee", "price", "efficiency_gap", "efficiency_lost")
     amounts = {name: float(run.contracts[name][row]) for name in money}
     benefit = float(run.contracts["supplier_utility_plan"][row] - run.contracts["supplier_utility_jit"][row])
     found = {

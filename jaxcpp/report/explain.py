@@ -263,14 +263,20 @@ def _difference(change: float) -> str:
     return f" ({money(abs(change))} {'more' if change > 0 else 'less'})"
 
 
-def _for_what(one: One) -> str:
+def _made_of(one: One) -> str:
+    """The two parts of a price, to the cent: what is left of it for the fee, unless that is whole cents."""
     whom = "the retailer and the other vendors" if one.others else "the retailer"
-    return f"{one.money('cbt')} for what the change of plan costs {whom}"
+    price, transfer, fee = (round(float(one.row[name]), 2) for name in ("price", "cbt", "fee"))
+    if abs(one.row["fee"] - fee) < 1e-6:
+        transfer = price - fee
+    else:
+        fee = price - transfer
+    said = f"and {one.amount(fee)} as the fee" if abs(fee) >= 0.005 else "and no fee"
+    return f"{one.amount(transfer)} for what the change of plan costs {whom}, {said}"
 
 
 def _paid(one: One) -> str:
-    fee = f"and {one.money('fee')} as the fee" if abs(one.row["fee"]) >= 0.005 else "and no fee"
-    return f"The vendor pays {one.money('paid')}: {_for_what(one)}, {fee}."
+    return f"The vendor pays {one.money('paid')}: {_made_of(one)}."
 
 
 def _worth(row: dict[str, Any], party: str) -> float:
@@ -324,10 +330,16 @@ def _declined(one: One) -> list[str]:
     if row["reason"].startswith(WITHOUT):
         return [f"It takes no part: {row['reason'].partition('; the vendor can')[0]}. It pays nothing."]
     worth = _worth(row, "supplier")
-    fee = f"{one.money('fee')} as the fee"
+    if not one.additive and abs(row["price"]) < 0.005 and abs(row["gain"]) < 0.005:
+        lost = _at_most(float(row["efficiency_lost"] + row["lost_error"]), one)
+        text = (
+            "Under the fee no change of plan is worth its price to the vendor: just-in-time stands and "
+            f"nothing is paid. What the two could have gained together is {lost}."
+        )
+        return [text]
     offer = (
         f"There was an offer. {_costs(one, 'would cost')} The price would have been {one.money('price')}: "
-        f"{_for_what(one)}, and {fee}."
+        f"{_made_of(one)}."
     )
     if worth > row["price"] or "another vendor" in row["reason"]:
         verdict = f"It is not carried out: {row['reason'].partition(';')[0]}. Nothing is paid."

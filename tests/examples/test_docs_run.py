@@ -37,6 +37,27 @@ def test_the_page_is_true(page, tmp_path, monkeypatch):
         assert done.exit_code == 0, (one["words"], done.output)
 
 
+@pytest.mark.slow
+def test_the_block_about_gradients():
+    """30 units above and 30 below are charged; one more of the first region costs a lane and two charges."""
+    import jax
+    import jax.numpy as jnp
+
+    import jaxcpp as cpp
+
+    supplier = cpp.Supplier(unit_cost=[[10, 5], [1, 2]], capacity=[100, 10], margin=20)
+    names: dict[str, Any] = {"jax": jax, "jnp": jnp, "cpp": cpp, "supplier": supplier}
+    *above, last = re.findall(r"```python\n(.*?)```", page_text("gradients.md"), re.DOTALL)[0].splitlines()
+    exec(compile("\n".join([*above, f"found = {last}"]), "gradients.md", "exec"), names)
+    charge, demand = names["found"]
+    assert charge == pytest.approx(60.0, rel=1e-3)
+    assert demand == pytest.approx([2.0, 0.0], abs=1e-3)
+
+
+def page_text(name):
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
 def told(page):
     """The words of every command that a page prints, placeholders and all."""
     text = page.read_text(encoding="utf-8")

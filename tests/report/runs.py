@@ -97,7 +97,7 @@ EVERY = [
     contract("acme:nut", "no_gain", gain=0.0, cbt=0.0, fee=0.0, price=0.0, retailer_cost_plan=220.0,
              supplier_cost_plan=610.0, retailer_utility_plan=1780.0, supplier_utility_plan=1390.0,
              reason="just-in-time is already the best plan, to within the certificate"),
-    contract("best:cog", "declined", fee=500.0, price=530.0, reason=DECLINES),
+    contract("best:cog", "declined", fee=500.0, price=530.0, efficiency_lost=120.0, reason=DECLINES),
     contract("best:gear", "infeasible"),
     contract("core:<b>&\"wheel$", "not_converged", efficiency_gap=2.5, rounds=400, reason=UNSURE),
 ]  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from jaxcpp.fleet.rules import FeeRule
+from jaxcpp.fleet.settings import Settings
 from jaxcpp.report import ContractError, ReportError, contract_of, explain, read_names
 from tests.report.runs import EVERY, EVERY_PLAN, NAN, SHORT, arrivals, contract, every, write
 
@@ -169,6 +171,23 @@ def test_units_sold_more_are_told_apart_from_costs_saved(tmp_path):
         "USD 710.00 together. Counting the margin on units sold, the two gain USD 150.00, 18.07% of"
         in text[2]
     )
+
+
+def test_the_parts_of_a_price_add_up_to_the_cent(tmp_path):
+    """A third of a cent on each side: what is said of the fee is what is left of the price."""
+    row = contract("a:x", "accepted", cbt=1069.127, fee=213.8254, price=1282.9524, paid=1282.9524)
+    assert (
+        "The vendor pays USD 1,282.95: USD 1,069.13 for what the change of plan costs the retailer, and "
+        "USD 213.82 as the fee."
+    ) in one(tmp_path, row)
+
+
+def test_a_fee_that_leaves_nothing_worth_changing(tmp_path):
+    row = contract("a:x", "declined", gain=0.0, cbt=0.0, fee=0.0, price=0.0, retailer_cost_plan=220.0,
+                   supplier_cost_plan=610.0, retailer_utility_plan=1780.0, supplier_utility_plan=1390.0,
+                   efficiency_lost=0.07, lost_error=0.0001)  # fmt: skip
+    text = one(tmp_path, row, settings=Settings(fees=(FeeRule(multiplicative=0.2),)))
+    assert text[-1].endswith("What the two could have gained together is at most USD 0.08.")
 
 
 def test_bounds_of_a_cent_and_more_are_rounded_up(tmp_path):
