@@ -53,7 +53,7 @@ def measure_anew(history: History, where: Bool[Array, ""]) -> History:
 def step(
     history: History, point: Float[Array, " d"], residual: Float[Array, " d"], scale: Float[Array, " d"]
 ) -> tuple[Float[Array, " d"], Float[Array, " d"], History]:
-    """Point and residual to go on from after a round, and the history; residuals times `scale` are measured."""
+    """Point and residual to go on from after a round, and the history; `scale` is how residuals count."""
     size = jnp.linalg.norm(residual * scale)
     begun = history.count >= 0
     astray = (history.count > 0) & ~(size <= SAFEGUARD * history.least)
@@ -61,9 +61,10 @@ def step(
     residuals = _pushed(history.residuals, residual - history.residual, begun)
     count = jnp.where(begun, jnp.minimum(history.count + 1, MEMORY), 0)
     used = (jnp.arange(MEMORY, dtype=count.dtype) < count)[:, None]
-    weights = _weights(jnp.where(used, residuals * scale, 0.0), residual * scale)
+    weights = _weights(jnp.where(used, residuals * scale[None, :], 0.0), residual * scale)
     now = jnp.stack([point, residual])
-    mixed = now - jnp.einsum("k,akd->ad", weights, jnp.where(used, jnp.stack([points, residuals]), 0.0))
+    past = jnp.where(used[None, :, :], jnp.stack([points, residuals]), 0.0)
+    mixed = now - jnp.einsum("k,akd->ad", weights, past)
     sound = jnp.all(jnp.isfinite(mixed)) & (count > 0)
     better = size < history.least
     refuge, least = jnp.where(better, now, history.refuge), jnp.minimum(size, history.least)
@@ -88,7 +89,7 @@ def _solved(matrix: Float[Array, "k k"], right: Float[Array, " k"]) -> Float[Arr
     for pivot in range(MEMORY):
         row = table[pivot] / table[pivot, pivot]
         others = jnp.arange(MEMORY) != pivot
-        table = jnp.where(others[:, None], table - table[:, pivot, None] * row, row)
+        table = jnp.where(others[:, None], table - table[:, pivot, None] * row[None, :], row[None, :])
     return table[:, -1]
 
 

@@ -1,7 +1,7 @@
 """Large buckets in parts: while one part is on its way to or from the device, another is solved.
 
-Contracts do not feel each other, so neither do parts; only a search that refills its batches from the
-whole bucket is left in one piece.
+Contracts do not feel each other, so neither do parts; a search that refills its batches is cut into few parts
+or none: the last batches of each wait for its slowest contracts.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ def solve_in_parts(
     if jax.default_backend() != "cpu":
         size = min(size, ON_A_GPU)
     refills = settings.method != "newton" or not kernels.usable(bucket.lanes.demand)
+    if settings.method == "admm" and kernels.answers(bucket.lanes.demand):
+        # Each part refills its batches from its own: one for each core.
+        refills, size = False, max(lanes_per_batch(shape, count, settings), -(-count // workers()))
     if refills or count <= size:
         return solve_bucket(bucket, settings, on_lanes, fees, warm)
     cuts = [slice(first, first + size) for first in range(0, count, size)]

@@ -1,4 +1,4 @@
-"""Ask one side natively for its best plan near a proposal: the arguments and results of the kernel, as JAX arrays.
+"""Ask one side natively for its best plan near a proposal: the kernel's arguments and results, as JAX arrays.
 
 The twin is `jaxcpp.transport.proximal.respond`. Batches, threads and their limits as in `paths`; CPU only.
 """

@@ -10,12 +10,15 @@ behind it bracket the best, and the distance between them is all that smoothing 
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import Array
 
-from jaxcpp.transport import living, proximal
+from jaxcpp.transport import kernels, living, proximal
 from jaxcpp.transport.side import Side, answer, bound
 from tests.transport.sides import random_side, stacked
 
@@ -23,18 +26,26 @@ COUNT = 32
 STAGES = 6
 
 
-@jax.jit
-@jax.vmap
-def respond(side: Side, price: jax.Array, proposal: jax.Array, rho: jax.Array, epsilon: jax.Array):
-    """The answer, and what it and its inner price prove; the smoothing is lowered in stages."""
+@partial(jax.jit, static_argnums=0)
+@partial(jax.vmap, in_axes=(None, 0, 0, 0, 0, 0))
+def respond(door: bool, side: Side, price: Array, proposal: Array, rho: Array, epsilon: Array):
+    """The answer, and what it and its inner price prove; the smoothing is lowered in stages.
+
+    Through the door to the native kernels, where it is open, or past it.
+    """
+
+    def ask(epsilon: Array, memory: proximal.Memory, accuracy: float) -> tuple[Array, proximal.Memory]:
+        if door:
+            return proximal.respond(side, price, proposal, rho, epsilon, memory, jnp.asarray(accuracy))
+        held = proximal.evaluate(side, price, proposal, rho)
+        return proximal.follow(side, held, epsilon, memory, jnp.asarray(accuracy))
 
     def stage(number: int, memory: proximal.Memory) -> proximal.Memory:
-        coarse = epsilon * 4.0 ** (STAGES - number)
-        return proximal.respond(side, price, proposal, rho, coarse, memory, jnp.asarray(1e-6))[1]
+        return ask(epsilon * 4.0 ** (STAGES - number), memory, 1e-6)[1]
 
     near = jax.lax.fori_loop(0, STAGES, stage, proximal.Memory(price, jnp.zeros((), jnp.int32)))
-    plan, memory = proximal.respond(side, price, proposal, rho, epsilon, near, jnp.asarray(1e-10))
-    again, warm = proximal.respond(side, price, proposal, rho, epsilon, memory, jnp.asarray(1e-10))
+    plan, memory = ask(epsilon, near, 1e-10)
+    again, warm = ask(epsilon, memory, 1e-10)
     held = proposal + (memory.price - price) / rho
     held = jnp.where((held > 0.0) | (side.stock <= 0.0), held, 0.0)
     lower = bound(side, memory.price) + 0.5 * rho * (jnp.vdot(proposal, proposal) - jnp.vdot(held, held))
@@ -46,7 +57,10 @@ def respond(side: Side, price: jax.Array, proposal: jax.Array, rho: jax.Array, e
 
 @pytest.mark.parametrize("epsilon", [1e-2, 1e-4])
 @pytest.mark.parametrize("rho", [0.5, 20.0])
-def test_no_plan_is_better_by_more_than_the_smoothing(epsilon, rho):
+@pytest.mark.parametrize("door", [False, True], ids=["past the door", "through the door"])
+def test_no_plan_is_better_by_more_than_the_smoothing(epsilon, rho, door):
+    if door and not kernels.answers(jnp.zeros(())):
+        pytest.skip(f"native kernels: {kernels.shut()}")
     rng = np.random.default_rng(0)
     sides = [random_side(seed) for seed in range(COUNT)]
     side = stacked(sides)
@@ -55,7 +69,7 @@ def test_no_plan_is_better_by_more_than_the_smoothing(epsilon, rho):
     proposal = rng.uniform(0.0, 0.4, (COUNT, nodes))
     full = np.full(COUNT, 1.0)
     plan, again, lower, upper, imbalance, rounds, more = respond(
-        side, price, proposal, rho * full, epsilon * full
+        door, side, price, proposal, rho * full, epsilon * full
     )
     assert (imbalance <= 1e-9).all(), imbalance
     assert (plan >= 0.0).all()

@@ -60,6 +60,9 @@ Core core() {
   }
 }
 
+// Lanes (public times private nodes) of questions that keep a thread busy for longer than it takes to start one.
+constexpr int64_t kWorthAThread = 100000;
+
 int64_t threads_for(int64_t asked, int64_t problems) {
   int64_t count = asked;
   if (count <= 0) {
@@ -157,7 +160,9 @@ bool solve(const Batch& batch, int64_t threads) {
 
 bool respond(const Questions& batch, int64_t threads) {
   if (batch.problems <= 0) return true;
-  return share_out(batch, scratch_bytes(batch.nodes, batch.side.columns), threads, answer_one);
+  const size_t bytes = scratch_bytes(batch.nodes, batch.side.columns);
+  const int64_t lanes = batch.problems * batch.nodes * batch.side.columns;
+  return share_out(batch, bytes, threads <= 0 && lanes < kWorthAThread ? 1 : threads, answer_one);
 }
 
 }  // namespace jaxcpp
