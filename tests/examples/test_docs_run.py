@@ -54,6 +54,24 @@ def test_the_block_about_gradients():
     assert demand == pytest.approx([2.0, 0.0], abs=1e-3)
 
 
+@pytest.mark.slow
+def test_the_block_about_a_fleet_s_gradients(monkeypatch):
+    """The fee is paid once, and the charge above just-in-time on the 30 units that go to the second node."""
+    import jax
+
+    monkeypatch.chdir(ROOT)
+    names: dict[str, Any] = {"jax": jax}
+    exec(
+        compile(re.findall(r"```python\n(.*?)```", page_text("gradients.md"), re.DOTALL)[1], "", "exec"),
+        names,
+    )
+    fees = names["by_fee"]
+    assert fees.alpha == pytest.approx([1.0], abs=1e-12)
+    assert fees.over.tolist() == [pytest.approx([0.0, 30.0], abs=1e-3)]
+    assert fees.under.tolist() == [pytest.approx([30.0, 0.0], abs=1e-3)]
+    assert names["batch"].ids.tolist() == ["maker:widget"]
+
+
 def page_text(name):
     return (DOCS / name).read_text(encoding="utf-8")
 
