@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ def write(folder, rows, change=0.0):
     folder.mkdir()
     for name in TABLES:
         schema = RUN[name].arrow
-        columns = {}
+        columns: dict[str, Any] = {}
         for field in schema:
             if pa.types.is_string(field.type):
                 columns[field.name] = [f"c{row}" for row in range(rows)]
