@@ -89,6 +89,12 @@ COMMANDS = [page for page in PAGES if page.name not in WHOLE_PAGES]
 IDS = [str(page.relative_to(ROOT)) for page in COMMANDS]
 
 
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Some commands write where they are called."""
+    monkeypatch.chdir(tmp_path)
+
+
 def run_page(page, world, but):
     """The page's commands in their order, but for those with one of some words."""
     for at, words in enumerate(told(page)):
@@ -97,12 +103,14 @@ def run_page(page, world, but):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("page", COMMANDS, ids=IDS)
 def test_every_command_runs(page, world):
     run_page(page, world, set(TWO_SIDES) | set(LONG))
 
 
 @pytest.mark.exhaustive
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("page", COMMANDS, ids=IDS)
 def test_the_long_ones_run_too(page, world):
     run_page(page, world, set(TWO_SIDES))
