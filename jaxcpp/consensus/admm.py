@@ -46,6 +46,8 @@ BALANCE = 3.0
 """Ratio of the residuals at which `rho` is doubled or halved."""
 PATIENCE = 2
 """Rounds between two changes of `rho`."""
+STIFFEST = 32.0
+"""Times its first value, softened as the smoothing, that `rho` may grow: prices would leave their scale."""
 ROUNDING = 1e-8
 """Residual below which the ratio of its parts says nothing about `rho`."""
 ACCURACY = 0.03
@@ -59,6 +61,7 @@ class AdmmState(eqx.Module):
     price: Float[Array, " n"]
     plan: Float[Array, " n"]  # the retailer's last answer
     rho: Float[Array, ""]
+    first_rho: Float[Array, ""]  # at the first smoothing
     epsilon: Float[Array, ""]
     residual: Float[Array, ""]
     history: anderson.History
@@ -91,8 +94,8 @@ def begin(
     rho = FIRST_RHO * jnp.maximum(jnp.sum(plan > 0.0), 1).astype(price.dtype)
     nowhere = jnp.concatenate([plan, price])
     return AdmmState(
-        proposal=plan, price=price, plan=plan, rho=_softened(rho, epsilon / FIRST_EPSILON), epsilon=epsilon,
-        residual=jnp.ones_like(epsilon), history=anderson.empty(nowhere), left=nowhere,
+        proposal=plan, price=price, plan=plan, rho=_softened(rho, epsilon / FIRST_EPSILON), first_rho=rho,
+        epsilon=epsilon, residual=jnp.ones_like(epsilon), history=anderson.empty(nowhere), left=nowhere,
         left_epsilon=jnp.zeros_like(epsilon),
         retailer=retailer.memory(price), supplier=supplier.memory(-price),
         since=count, rounds=count, done=jnp.zeros((), bool),
@@ -116,7 +119,8 @@ def advance(
 
     lower = (residual < jnp.minimum(LEAVE_STAGE, SETTLED_STAGE * epsilon)) & (epsilon > last_epsilon)
     due = (state.since >= PATIENCE) & ~lower & (residual > ROUNDING)
-    stiffer, softer = due & (primal > BALANCE * dual), due & (dual > BALANCE * primal)
+    stiffest = STIFFEST * _softened(state.first_rho, epsilon / FIRST_EPSILON)
+    stiffer, softer = due & (rho < stiffest) & (primal > BALANCE * dual), due & (dual > BALANCE * primal)
     changed = lower | stiffer | softer
     scale = jnp.repeat(jnp.stack([jnp.sqrt(rho), jax.lax.rsqrt(rho)]), price.shape[0])
     mean, apart, history = anderson.step(
@@ -132,7 +136,7 @@ def advance(
     rho = jnp.where(stiffer, 2.0 * rho, jnp.where(softer, 0.5 * rho, rho))
     return AdmmState(
         proposal=ahead[: price.shape[0]], price=ahead[price.shape[0] :], plan=taken,
-        rho=_softened(rho, lowered / epsilon), epsilon=lowered,
+        rho=_softened(rho, lowered / epsilon), first_rho=state.first_rho, epsilon=lowered,
         residual=jnp.where(lower, 1.0, residual), history=history,
         left=jnp.where(lower, following, state.left),
         left_epsilon=jnp.where(lower, epsilon, state.left_epsilon),

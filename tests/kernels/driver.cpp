@@ -119,7 +119,9 @@ bool ask(Random& random, const Kind& kind, const jaxcpp::Sides& side, int64_t* r
   const Numbers price = filled(random, kind, count * nodes, -1.0, 1.0);
   const Numbers start = filled(random, kind, count * nodes, -1.0, 1.0);
   const Numbers proposal = filled(random, kind, count * nodes, 0.0, 0.5);
-  const Numbers rho = filled(random, kind, count, 0.1, 40.0), epsilon = filled(random, kind, count, 1e-4, 0.1);
+  Kind untied = kind;  // rounded to nothing, neither means anything
+  untied.ties = false;
+  const Numbers rho = filled(random, untied, count, 0.1, 40.0), epsilon = filled(random, untied, count, 1e-4, 0.1);
   Numbers accuracy(count), plan(count * nodes), behind(count * nodes);
   std::vector<int32_t> limit(count), used(count);
   for (int64_t b = 0; b < count; ++b) {

@@ -122,7 +122,7 @@ def test_garbage_stays_in_its_lane(sides, asked, answered, value):
     for place, leaf in enumerate(leaves):
         spoiled = np.array(leaf)
         spoiled[0] = value
-        found = ours(*tree.unflatten([*leaves[:place], spoiled, *leaves[place + 1 :]]))
+        found = ours(*jax.tree.unflatten(tree, [*leaves[:place], spoiled, *leaves[place + 1 :]]))
         same_bits([leaf[1:] for leaf in found], [leaf[1:] for leaf in answered])
         assert 0 <= int(found.rounds[0]) <= 30
         assert np.all(np.asarray(found.plan[0]) >= 0.0) or np.all(np.isnan(found.plan[0]))
@@ -137,7 +137,7 @@ def test_a_question_that_nobody_can_answer_has_no_plan(sides, asked):
 
 @pytest.mark.parametrize("limit", [-1, 0, 1, 3])
 def test_rounds_are_bounded(sides, asked, limit):
-    found = ours(sides, *asked, accuracy=0.0, max_rounds=limit)
+    found = ours(sides, *asked, 0.0, max_rounds=limit)
     assert np.all(np.asarray(found.rounds) <= max(limit, 0))
     assert np.all(np.asarray(found.plan) >= 0.0)
 
