@@ -137,7 +137,8 @@ def test_a_question_that_nobody_can_answer_has_no_plan(sides, asked):
 
 @pytest.mark.parametrize("limit", [-1, 0, 1, 3])
 def test_rounds_are_bounded(sides, asked, limit):
-    found = ours(sides, *asked, 0.0, max_rounds=limit)
+    price, proposal, rho, epsilon, start = asked
+    found = ours(sides, price, proposal, rho, epsilon, start, 0.0, max_rounds=limit)
     assert np.all(np.asarray(found.rounds) <= max(limit, 0))
     assert np.all(np.asarray(found.plan) >= 0.0)
 
