@@ -46,7 +46,7 @@ BALANCE = 3.0
 """Ratio of the residuals at which `rho` is doubled or halved."""
 PATIENCE = 2
 """Rounds between two changes of `rho`."""
-STIFFEST = 32.0
+STIFFEST = 128.0
 """Times its first value, softened as the smoothing, that `rho` may grow: prices would leave their scale."""
 ROUNDING = 1e-8
 """Residual below which the ratio of its parts says nothing about `rho`."""
