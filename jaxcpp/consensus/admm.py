@@ -44,9 +44,9 @@ LAST_EPSILON = 0.2
 """Of the gap asked for: a smoothing below this is not what keeps a certificate wide."""
 BALANCE = 3.0
 """Ratio of the residuals at which `rho` is doubled or halved."""
-PATIENCE = 2
+PATIENCE = 10
 """Rounds between two changes of `rho`."""
-STIFFEST = 128.0
+STIFFEST = 1e6
 """Times its first value, softened as the smoothing, that `rho` may grow: prices would leave their scale."""
 ROUNDING = 1e-8
 """Residual below which the ratio of its parts says nothing about `rho`."""
