@@ -1,12 +1,14 @@
-"""An object store on loopback."""
+"""Object stores on loopback."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import NamedTuple
@@ -58,6 +60,46 @@ def store(tmp_path_factory):
         made = Store(int(port[1]), log)
         made.ask("PUT", "bucket")
         yield made
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+class Google(NamedTuple):
+    """Google's storage by its emulator, with one empty bucket."""
+
+    port: int
+
+    def address(self, path: str) -> str:
+        """Where `path` lies in the bucket."""
+        given = f"endpoint_override=127.0.0.1:{self.port}&scheme=http&retry_limit_seconds=5"
+        return f"gs://anonymous@bucket/{path}?{given}"
+
+
+SERVE = """
+import sys
+from gcp_storage_emulator.server import create_server
+create_server("127.0.0.1", int(sys.argv[1]), in_memory=True, default_bucket="bucket").run()
+"""
+
+
+@pytest.fixture(scope="module")
+def google():
+    if importlib.util.find_spec("gcp_storage_emulator") is None:
+        pytest.skip("needs gcp-storage-emulator, of the extra `test`")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-W", "ignore", "-c", SERVE, str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            assert server.poll() is None, "the emulator has ended"
+            with socket.socket() as door:
+                if door.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield Google(port)
     finally:
         server.terminate()
         server.wait(30)

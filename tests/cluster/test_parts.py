@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,21 @@ def test_a_part_whose_file_is_cut_short_is_done_again(fleet, one, tmp_path):
     plan_in_parts(asked(fleet, run, resume=True), again)
     assert again.done == [1, 2]
     assert same(run, one)
+
+
+@pytest.mark.slow
+def test_google_s_store(fleet, one, google):
+    """The same through another protocol: a run that is cut off is resumed, with the bytes of a disk."""
+    where, run = uploaded(fleet, google, "fleet"), google.address("run")
+    with pytest.raises(KeyboardInterrupt):
+        plan_in_parts(asked(where, run), Counted(cut_off=1))
+    assert not (place(run) / "_SUCCESS").exists()
+    again = Counted()
+    plan_in_parts(asked(where, run, resume=True), again)
+    assert again.done == [1, 2]
+    assert same(place(run), one)
+    held = {entry.name for entry in place(run).iterdir()}
+    assert held == {f"{name}.parquet" for name in (*TABLES, "manifest")} | {"run.json", "_SUCCESS"}
 
 
 @pytest.mark.slow
@@ -344,9 +360,56 @@ def test_a_worker_that_is_killed(fleet, one, store, tmp_path, monkeypatch):
     assert not any(name.endswith(f":{killed}") for name in rows["worker"].to_pylist()[1:2])
 
 
+def scheduler_killed(job, part):
+    """The whole cluster loses its scheduler while the second part is done."""
+    if part == 1:
+        os.kill(int(os.environ["SCHEDULER_IN_TESTS"]), signal.SIGKILL)
+        time.sleep(60.0)  # a worker without a scheduler is of no use to anybody
+    return do_part(job, part)
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_killed(fleet, one, tmp_path, monkeypatch):
+    from jaxcpp.cluster.workers import workers
+
+    root = Path(__file__).resolve().parents[2]
+    monkeypatch.setenv("CACHE_OF_TESTS", str(root / ".jax_cache"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(root), str(root / "kernels")]))
+    monkeypatch.setenv("PJRT_NPROC", "1")
+    told, run = tmp_path / "scheduler.json", tmp_path / "run"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    words = ("--host", "127.0.0.1", "--scheduler-file", str(told), "--no-dashboard")
+    scheduler = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", *words], **quiet)
+    monkeypatch.setenv("SCHEDULER_IN_TESTS", str(scheduler.pid))
+    words = ("--scheduler-file", str(told), "--nthreads", "1", "--no-nanny", "--no-dashboard")
+    worker = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_worker", *words], **quiet)
+    try:
+        while not told.exists():
+            assert scheduler.poll() is None
+            time.sleep(0.05)
+        address = json.loads(told.read_text())["address"]
+        with workers(address, settle) as engine:
+
+            def do(task, job, parts):
+                return engine(scheduler_killed if task is do_part else task, job, parts)
+
+            with pytest.raises(PartsFailedError, match="the scheduler is gone"):
+                plan_in_parts(asked(fleet, run), do)
+    finally:
+        for process in (worker, scheduler):
+            process.kill()
+            process.wait(30)
+    assert not (run / "_SUCCESS").exists()
+    again = Counted()
+    plan_in_parts(asked(fleet, run, resume=True), again)
+    assert 1 in again.done
+    assert same(run, one)
+
+
 def test_one_process_loads_no_cluster():
     program = """
 import sys
+import time
 import jaxcpp.cli.plan_parts, jaxcpp.cluster.plan
 print([name for name in ("dask", "distributed") if name in sys.modules])
 """
