@@ -377,9 +377,9 @@ def test_a_scheduler_that_is_killed(fleet, one, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(root), str(root / "kernels")]))
     monkeypatch.setenv("PJRT_NPROC", "1")
     told, run, null = tmp_path / "scheduler.json", tmp_path / "run", subprocess.DEVNULL
-    words = ("--host", "127.0.0.1", "--scheduler-file", str(told), "--no-dashboard")
+    at = ("--host", "127.0.0.1", "--scheduler-file", str(told), "--no-dashboard")
     scheduler = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_scheduler", *words], stdout=null, stderr=null
+        [sys.executable, "-m", "distributed.cli.dask_scheduler", *at], stdout=null, stderr=null
     )
     monkeypatch.setenv("SCHEDULER_IN_TESTS", str(scheduler.pid))
     words = ("--scheduler-file", str(told), "--nthreads", "1", "--no-nanny", "--no-dashboard")
