@@ -11,6 +11,8 @@ import typer
 
 from jaxcpp.cli.status import Status
 from jaxcpp.cli.sweep import parse_grid
+from jaxcpp.fleet.bundles import bundles
+from jaxcpp.fleet.contracts import contracts
 from jaxcpp.fleet.programs import PROGRAMS
 from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
@@ -48,22 +50,31 @@ def test_the_picture_is_the_same_for_the_same_numbers(run, toy, tmp_path):
     assert b"contracts accepted" in pictures[0]
 
 
-SAMPLES = {
-    "alone": lambda: random_sample(7, 24, Size(3, 4, 2, 2)),
-    "together": lambda: tables_of(
+def some_of_each():
+    """Products that stand alone, that share a vendor's capacity, and that have two vendors."""
+    return tables_of(
         {
+            "alone-": random_coupled(7, Kind(products=8, own=1.0)),
             "shared-": random_coupled(3, Kind()),
             "several-": random_coupled(4, Kind(products=2, vendors=2, flags={"lost_sales": True})),
         }
-    ),
+    )
+
+
+SAMPLES = {
+    "of each": some_of_each,
+    "alone": lambda: random_sample(7, 24, Size(3, 4, 2, 2)),
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("sample", ["of each", pytest.param("alone", marks=pytest.mark.exhaustive)])
 def test_every_value_is_a_plan_under_that_fee_and_compiles_nothing(tmp_path, sample):
     """A whole fleet under charges on deviations beside `plan_fleet`, value by value."""
     fleet = read(SAMPLES[sample]().tables(), tmp_path / "fleet")
+    if sample == "of each":
+        assert len(contracts(fleet))
+        assert len(bundles(fleet)) >= 2
     settings = Settings(fees=(FeeRule(additive=1.0, under=0.1),))
     grid = Grid("over", (0.0, 0.5, 0.6, 2.0))
     columns = sweep_fleet(fleet, settings, grid)

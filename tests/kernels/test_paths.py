@@ -40,7 +40,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+MORE = ("one region", "one source", "many nodes")
+"""What `everything` and the emptier sides come to as well."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.exhaustive) if name in MORE else name for name in CASES]
+)
 def test_certified_like_the_twin(name):
     both = batch(CASES[name], lanes=16 if name != "many nodes" else 4)
     found, outcome = solve(both)

@@ -145,7 +145,7 @@ def failures(found: list[Case], bad: list[bool], *numbers: str) -> str:
 
 def mark(case: tuple[Method, Shape, int]) -> tuple[pytest.MarkDecorator, ...]:
     """Whether a batch is for the quick tests, for all, or for those that take their time."""
-    if case[1] == (4, 5, 3, 3):
+    if case[1] in ((4, 5, 3, 3), (3, 4, 3, 1)):
         return (pytest.mark.exhaustive,)
     return () if case[:2] == ("newton", (2, 3, 2, 3)) else (pytest.mark.slow,)
 
