@@ -145,10 +145,10 @@ def test_the_proximal_answer_is_best_among_its_neighbours(seed):
     side = random_side(seed, stock=False)
     price, proposal, rho = random_price(seed), whole_plan(side, seed), jnp.asarray(3.0)
     epsilon = jnp.asarray(1e-4)
-    plan, _ = proximal.respond(
-        side, price, proposal, rho, epsilon, proximal.Memory(jnp.zeros_like(price), jnp.zeros((), jnp.int32)),
-        jnp.asarray(1e-10),
-    )  # fmt: skip
+    memory = proximal.Memory(jnp.zeros_like(price), jnp.zeros((), jnp.int32))
+    for _ in range(3):  # an answer has so many rounds and no more; the next goes on where it stood
+        plan, memory = proximal.respond(side, price, proposal, rho, epsilon, memory, jnp.asarray(1e-10))
+    assert int(memory.rounds) < 3 * proximal.MAX_ROUNDS
 
     def objective(x):
         cost = living.cheapest(side, x, jnp.asarray(1e-8)).lower
