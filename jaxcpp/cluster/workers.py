@@ -7,6 +7,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -74,11 +75,19 @@ def _engine(client: distributed.Client, prepare: Prepare, share: int) -> Engine[
             for part in parts
         }  # fmt: skip
         for future in distributed.as_completed(futures):
-            problem = future.exception() if future.status != "cancelled" else _gone()
-            yield futures[future], future.result() if problem is None else problem
+            yield futures[future], _result(future)
             future.release()
 
     return do
+
+
+def _result(future: distributed.Future) -> Any:
+    """What a part came to, or why there is nothing: the scheduler may be gone with it."""
+    try:
+        problem = future.exception() if future.status != "cancelled" else _gone()
+        return future.result() if problem is None else problem
+    except (OSError, CancelledError):
+        return _gone()
 
 
 def _gone() -> Exception:

@@ -56,7 +56,9 @@ def some_of_each():
         {
             "alone-": random_coupled(7, Kind(products=8, own=1.0)),
             "shared-": random_coupled(3, Kind()),
-            "several-": random_coupled(4, Kind(products=2, vendors=2, flags={"lost_sales": True})),
+            "several-": random_coupled(
+                4, Kind(products=2, vendors=2, every=True, flags={"lost_sales": True})
+            ),
         }
     )
 

@@ -377,7 +377,7 @@ def test_a_scheduler_that_is_killed(fleet, one, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(root), str(root / "kernels")]))
     monkeypatch.setenv("PJRT_NPROC", "1")
     told, run, null = tmp_path / "scheduler.json", tmp_path / "run", subprocess.DEVNULL
-    at = ("--host", "127.0.0.1", "--scheduler-file", str(told), "--no-dashboard")
+    at = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(told), "--no-dashboard")
     scheduler = subprocess.Popen(
         [sys.executable, "-m", "distributed.cli.dask_scheduler", *at], stdout=null, stderr=null
     )
