@@ -81,6 +81,7 @@ def test_fees_that_move_plans_come_to_the_best_charge_a_unit(run, tmp_path, kind
     assert max(curve["additive"]) == 0.0
 
 
+@pytest.mark.slow
 def test_files_and_what_is_said(run, tmp_path):
     words = "--draws", "12", "--fresh", "8", "--floor", "0.9", "--seed", "3"
     result = run(

@@ -33,6 +33,8 @@ from tests.oracles.coupled import (
 )
 from tests.oracles.problem import Floats
 
+pytestmark = pytest.mark.slow
+
 KINDS = {
     "shared-": Kind(),
     "tight-": Kind(tight=True, flags={"lost_sales": False, "leftovers": False}),

@@ -27,6 +27,8 @@ from tests.oracles.coupled import (
     vendor_utility,
 )
 
+pytestmark = pytest.mark.slow
+
 TIES = {"ties": True, "zeros": True}
 KINDS = {
     "shared-": Kind(),
@@ -147,7 +149,6 @@ def test_who_takes_part_is_not_worse_off(judged):
     complain(wrong)
 
 
-@pytest.mark.slow
 def test_a_share_charged_afterwards_comes_on_top_of_the_exact_transfer(folder):
     share, wrong, ends = 1.5, [], []
     found = solve(problems(), folder.parent / "afterwards", Settings(fees=(FeeRule(roi_ex_post=share),)))
@@ -181,7 +182,6 @@ def is_essential(one: Judged) -> bool:
     return any(row["reason"].startswith(ESSENTIAL) for row in one.rows.values())
 
 
-@pytest.mark.slow
 def test_no_vendor_gains_by_a_lie_of_its_own_but_where_one_is_essential(judged, folder):
     fleet, _ = read_fleet(folder)
     rng = np.random.default_rng(2)
@@ -197,7 +197,6 @@ def test_no_vendor_gains_by_a_lie_of_its_own_but_where_one_is_essential(judged, 
     complain([f"{found['vendor_id'][at]}: {found['regret'][at]:g}" for at in gained])
 
 
-@pytest.mark.slow
 def test_a_menu_prices_plans_by_what_the_others_lose_around_them(judged, folder):
     fleet, _ = read_fleet(folder)
     one = next(one for one in judged if len(one.rows) > 1 and next(iter(one.rows)).startswith("every-"))

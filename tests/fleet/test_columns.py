@@ -38,6 +38,7 @@ def close(run: Run, left: np.ndarray, right: np.ndarray) -> None:
     assert (worst <= 0.0).all(), run.contracts["contract_id"][np.argmax(worst)]
 
 
+@pytest.mark.slow
 def test_the_columns_are_those_of_the_file_contract(solved):
     for name in ("contracts", "plans", "flows"):
         columns = getattr(solved.run, name)

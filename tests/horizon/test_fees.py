@@ -276,6 +276,7 @@ def test_charges_by_week_are_those_of_the_demand_tables_weeks_that_bind(fleet, c
     np.testing.assert_array_equal(under[0, 0], np.where(np.asarray(expected) > 0.0, 2.0, 0.0))
 
 
+@pytest.mark.slow
 def test_no_value_of_a_fee_compiles_a_program(fleet, found):
     commit = found.roll.settings.commit
     before = PROGRAMS.compiled

@@ -125,6 +125,7 @@ def huge(name, count, answer):
 
 
 @pytest.mark.parametrize("spoil", [noisy, uphill, huge])
+@pytest.mark.slow
 def test_answers_that_lead_astray_make_no_price_wrong(spoil):
     contracts = solved(Counting(seller(), spoil), max_rounds=40)
     assert set(contracts.status) <= set(ENDINGS)

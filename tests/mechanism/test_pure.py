@@ -90,6 +90,7 @@ def test_a_call_without_jit_compiles_once():
     assert all(contract.fee in (0.0, fee.alpha) for contract, fee in zip(contracts, fees, strict=True))
 
 
+@pytest.mark.slow
 def test_a_sweep_over_any_fee_compiles_once():
     """Fee parameters are numbers like all others."""
     retailer, supplier = parties(problems_of(SHAPE, 1, seed=7)[0])

@@ -18,6 +18,8 @@ from jaxcpp.mechanism.bundle_fees import BundleFees, account, pose
 from jaxcpp.mechanism.settlement import Settlement, settle
 from jaxcpp.mechanism.status_quo import Cost
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-7
 
 

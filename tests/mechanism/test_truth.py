@@ -124,6 +124,7 @@ def test_no_lie_pays_where_orders_are_voluntary(seed, tell, beta):
     assert not bad, bad[:2]
 
 
+@pytest.mark.slow
 def test_voluntary_orders_are_the_suppliers_best_part_of_them():
     problems = [at_a_loss(problem) for problem in problems_of(SHAPE, LANES, 3)]
     fees = charged(0.2, 0.0, 0.0, 0.0)

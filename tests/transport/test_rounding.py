@@ -27,6 +27,7 @@ def settled(side: Side, price: jax.Array, epsilon: jax.Array, plan: jax.Array):
 
 @settings(max_examples=20)
 @given(st.integers(0, 2**20), st.sampled_from((0.3, 1e-2, 1e-4)), st.floats(0.0, 3.0))
+@pytest.mark.slow
 def test_every_constraint_is_kept_for_any_plan_and_price(seed, epsilon, size):
     rng = np.random.default_rng(seed)
     side = stacked([random_side(seed + lane, stock=lane % 2 == 0) for lane in range(COUNT)])
