@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import equinox as eqx
@@ -125,9 +125,7 @@ def _in_whole_units(table: Table, rows: Index, vendor: Index, settings: Settings
         into[rows, vendor[rows]] = leaf[rows]
     without.missing[rows, vendor[rows]] = one.outcome.missing[rows]
     without = eqx.tree_at(lambda w: w.books, without, runs.accounts)
-    return Table(
-        table.bucket, table.agreed, table.standing, without, runs, table.fees, table.choice, table.order
-    )
+    return replace(table, runs=runs, without=without)
 
 
 def _live(table: Table, plan: Floats, rows: Index, lives: Lives) -> tuple[Floats, Floats]:

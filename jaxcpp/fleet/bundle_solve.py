@@ -165,10 +165,9 @@ def charge_bundles(
     found = agreed.found
     prices = np.stack([found.taking, found.outcome.price], axis=1)
     if fees.distorts:
-        moved = fees.distorted
         begun = np.full_like(prices, np.nan) if warm is None else warm
-        found, prices = _choose(known, fees, begun, moved, settings, step)
-        found = _issued(lanes, flat, volume, settings)(found, fees, moved)
+        found, prices = _choose(known, fees, prices, begun, settings, step)
+        found = _issued(lanes, flat, volume, settings)(found, fees, fees.distorted)
     choice = found if fees.distorts else None
     without, runs = _without(bucket, standing, found, flat, fees, settings, step)
     table = Table(bucket, agreed, standing, without, runs, fees, choice, order)
@@ -190,15 +189,14 @@ def charge_bundles(
 def _choose(
     known: AgreedBundles,
     fees: Charges,
+    prices: Floats,
     begun: Floats,
-    moved: Index,
     settings: Settings,
     step: Callable[..., Any],
 ) -> tuple[Found, Floats]:
     """The plans that fees move, and their prices; where no fee does, those of the fee-free consensus."""
-    lanes, flat = known.bucket.lanes, known.order.reshape(len(known.order), -1)
-    efficient = known.agreed.found
-    into = store.mine((efficient, np.stack([efficient.taking, efficient.outcome.price], axis=1)))
+    lanes, flat, moved = known.bucket.lanes, known.order.reshape(len(known.order), -1), fees.distorted
+    into = store.mine((known.agreed.found, prices))
     found, prices = step("bundle_choose", lanes, fees, flat, begun, chosen=moved, into=into)
     astray = np.isfinite(begun).all(axis=(1, 2)) & ~found.outcome.certified(settings.tolerance)
     left = moved[astray[moved]]

@@ -7,9 +7,11 @@ and the decision.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from jaxcpp.fleet.bundle_layout import with_bundles
 from jaxcpp.fleet.bundle_solve import AgreedBundles, BundleSolved, agree_bundles, charge_bundles
 from jaxcpp.fleet.bundles import bundles
 from jaxcpp.fleet.contracts import Contracts, contracts
-from jaxcpp.fleet.data import Fleet
+from jaxcpp.fleet.data import Fleet, Floats
 from jaxcpp.fleet.fees import Charges, charges, check_fees
 from jaxcpp.fleet.layout import lay_out
 from jaxcpp.fleet.pack import Bucket, Packer
@@ -28,6 +30,8 @@ from jaxcpp.fleet.results import Columns
 from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import OnProgress, Settings
 from jaxcpp.fleet.solve import check_settings, reporter
+
+Answer = TypeVar("Answer")
 
 COUNTS = ("contracts", "offered", "accepted", "not_certified", "rounds")
 MONEY = ("price", "paid", "cbt_paid", "fees_paid", "gain", "supplier_surplus", "efficiency_lost")
@@ -61,8 +65,8 @@ def sweep_fleet(
     settings, tied = replace(settings, flows=False), bundles(fleet)
     found = contracts(fleet, tied)
     check_fees(settings.fees, fleet)
-    for value in grid.values:
-        check_settings(fleet, replace(settings, fees=grid.rules(settings.fees, value)), tied)
+    # A fee that is refused is refused for any value but nought.
+    check_settings(fleet, replace(settings, fees=grid.rules(settings.fees, max(grid.values))), tied)
     packer = Packer(fleet, found, settings.units == "integer")
     rows = len(found) + sum(len(item.vendors) for item in tied.items)
     report = reporter(rows * len(grid.values), on_progress)
@@ -82,18 +86,17 @@ def _by_value(
     fleet: Fleet, found: Contracts, settings: Settings, grid: Grid, report: OnLanes, bucket: Bucket
 ) -> list[Solved]:
     """A bucket's contracts under each fee."""
-
-    def fees(value: float) -> Charges:
-        return charges(grid.rules(settings.fees, value), fleet, found, bucket.contract, bucket.nodes)
-
     agreed = agree(bucket, settings, _nobody)
-    everything = fees(max(grid.values) or 1.0)
-    answers: list[Solved] = []
-    for value in grid.values:
-        known = answers[-1].on_schedule if answers else None
-        answers.append(charge(agreed, settings, _alike(fees(value), everything), known))
+
+    def fees(rules: tuple[FeeRule, ...]) -> Charges:
+        return charges(rules, fleet, found, bucket.contract, bucket.nodes)
+
+    def charged(fee: Charges, known: Floats | None) -> tuple[Solved, Floats | None]:
+        solved = charge(agreed, settings, fee, known)
         report(len(bucket.contract), len(bucket.contract), 0.0)
-    return answers
+        return solved, solved.on_schedule
+
+    return _along(settings, grid, fees, charged)
 
 
 def _together_by_value(
@@ -101,19 +104,32 @@ def _together_by_value(
 ) -> list[BundleSolved]:
     """A bucket of bundles under each fee."""
     bucket = agreed.bucket
+    rows = int(bucket.lanes.here.sum())
 
-    def fees(value: float) -> Charges:
-        return bundle_charges(grid.rules(settings.fees, value), fleet, bucket.pieces, bucket.lanes)
+    def fees(rules: tuple[FeeRule, ...]) -> Charges:
+        return bundle_charges(rules, fleet, bucket.pieces, bucket.lanes)
 
-    everything = fees(max(grid.values) or 1.0)
-    answers: list[BundleSolved] = []
-    prices = None
-    for value in grid.values:
-        charged = _alike(fees(value), everything)
-        solved, prices = charge_bundles(agreed, settings, _nobody, charged, prices)
-        rows = int(bucket.lanes.here.sum())
+    def charged(fee: Charges, known: Floats | None) -> tuple[BundleSolved, Floats | None]:
+        solved = charge_bundles(agreed, settings, _nobody, fee, known)
         report(rows, rows, 0.0)
-        answers.append(solved)
+        return solved
+
+    return _along(settings, grid, fees, charged)
+
+
+def _along(
+    settings: Settings,
+    grid: Grid,
+    fees: Callable[[tuple[FeeRule, ...]], Charges],
+    charged: Callable[[Charges, Floats | None], tuple[Answer, Floats | None]],
+) -> list[Answer]:
+    """The answer under each fee, each search from the prices under the value before."""
+    everything = fees(grid.rules(settings.fees, max(grid.values) or 1.0))
+    answers: list[Answer] = []
+    known: Floats | None = None
+    for value in grid.values:
+        answer, known = charged(_alike(fees(grid.rules(settings.fees, value)), everything), known)
+        answers.append(answer)
     return answers
 
 
