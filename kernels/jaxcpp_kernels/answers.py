@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxcpp_kernels.library import RESPOND, register
-from jaxcpp_kernels.paths import Side, real
+from jaxcpp_kernels.paths import Side, fitted, real
 
 if TYPE_CHECKING:
     import jax
@@ -68,16 +68,10 @@ def respond(
         "accuracy": (real("accuracy", accuracy), ()),
         "max_rounds": (jnp.asarray(max_rounds, jnp.int32), ()),
     }
-    operands = []
-    for name, (array, shape) in arrays.items():
-        try:
-            operands.append(jnp.broadcast_to(array, (*batch, *shape)))
-        except ValueError as error:
-            raise ValueError(f"{name} must end in {shape}; got {array.shape}") from error
     results = (
         jax.ShapeDtypeStruct(begin.shape, jnp.float64),
         jax.ShapeDtypeStruct(begin.shape, jnp.float64),
         jax.ShapeDtypeStruct(batch, jnp.int32),
     )
     call = jax.ffi.ffi_call(RESPOND, results, vmap_method="broadcast_all")
-    return Reply(*call(*operands, threads=np.int64(threads)))
+    return Reply(*call(*fitted(arrays, batch), threads=np.int64(threads)))

@@ -193,12 +193,19 @@ def _side(name: str, side: Side, batch: tuple[int, ...], nodes: int) -> list[Any
         "lost_margin": (real(f"{name}.lost_margin", side.lost_margin), (columns,)),
         "unit_margin": (real(f"{name}.unit_margin", side.unit_margin), ()),
     }
+    return fitted({f"{name}.{field}": found for field, found in arrays.items()}, batch)
+
+
+def fitted(arrays: dict[str, tuple[Any, tuple[int, ...]]], batch: tuple[int, ...]) -> list[Any]:
+    """Arrays by name, batched to the shapes beside them. Raises ValueError where one does not fit."""
+    import jax.numpy as jnp
+
     out = []
-    for field, (array, shape) in arrays.items():
+    for name, (array, shape) in arrays.items():
         try:
             out.append(jnp.broadcast_to(array, (*batch, *shape)))
         except ValueError as error:
-            raise ValueError(f"{name}.{field} must end in {shape}; got {array.shape}") from error
+            raise ValueError(f"{name} must end in {shape}; got {array.shape}") from error
     return out
 
 
