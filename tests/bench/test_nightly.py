@@ -44,8 +44,11 @@ def test_the_first_rows_are_compared_byte_by_byte(tmp_path):
 
 def test_workers_are_those_that_did_a_part_and_live(tmp_path):
     (tmp_path / "parts").mkdir()
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    waits = "import time; print(flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", waits], stdout=subprocess.PIPE)
+    assert process.stdout is not None
     try:
+        process.stdout.readline()  # until it is up it holds next to nothing
         for part, pid in enumerate((process.pid, 2**22 + 1)):
             row = json.dumps({"part": part, "worker": f"host:{pid}"})
             (tmp_path / "parts" / f"part-{part:06d}.json").write_text(row)
@@ -57,5 +60,5 @@ def test_workers_are_those_that_did_a_part_and_live(tmp_path):
         assert sum(memory) == memory[5]
     finally:
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
     assert watch.workers() == []
