@@ -110,7 +110,10 @@ def standing_of(
 
     As one of the alternatives of several vendors it counts what is sure to arrive: the orders of those that
     can fill them, where whether they can is a fact. Where they fill what suits them, which is theirs to say,
-    it counts the whole orders, and only under additive fees: without any it keeps nobody from anything.
+    it counts the whole orders, and only under additive fees or where demand must be served: else it keeps
+    nobody from anything. Where demand must be served and what is sure does not serve it, it counts the whole
+    orders too, as it does for a vendor alone: each vendor has something to stay out for, whatever the others
+    report.
     """
     volume = agreed.known.terms.volume
     unit = volume * agreed.known.terms.money
@@ -136,12 +139,16 @@ def standing_of(
         can = feasible(filling.unfilled)[lane, np.maximum(slot, 0)]
         sure = np.where(can, order, 0.0)
         apart = lives(sure, _cut_short(bucket, orders, order, sure))
-    counts = (settings.absent == "jit") & (summed(apart.unmet, volume) <= ROUNDING)
+    serves = summed(apart.unmet, volume) <= ROUNDING
+    others = [
+        np.where(serves, summed(sure, unit), whole)
+        for sure, whole in zip((apart.lower, apart.upper, apart.spend), ordered, strict=True)
+    ]
+    counts = np.full(len(order), settings.absent == "jit")
     if settings.just_in_time == "voluntary":
-        counts = counts & (fees.alpha > 0.0).any(axis=1)
-    others = tuple(
-        np.where(counts, summed(column, unit), np.inf) for column in (apart.lower, apart.upper, apart.spend)
-    )
+        must = by_bundle(bucket, np.isinf(packer.fleet.products.lost_sale_cost)) > 0.0
+        counts &= (fees.alpha > 0.0).any(axis=1) | must
+    others = [np.where(counts, column, np.inf) for column in others]
     facts = ordered, retailer, filling, summed(lived.unmet, volume), share, others
     return store.fetch(in_batches(len(share), "bundle_stand", facts, ()))
 

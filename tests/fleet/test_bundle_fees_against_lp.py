@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jaxcpp.fleet.bundle_fees import check_bundle_fees
+from jaxcpp.fleet.bundle_layout import ESSENTIAL
 from jaxcpp.fleet.bundles import bundles
 from jaxcpp.fleet.contracts import CoupledContractsError
 from jaxcpp.fleet.rules import FeeRule
@@ -128,6 +129,20 @@ def charged(request, tmp_path_factory) -> tuple[Absent, Fees, list[Judged]]:
 
 def priced(one: Judged) -> bool:
     return all(row["status"] not in ("infeasible", "no_gain") for row in one.rows.values())
+
+
+def test_only_a_vendor_that_is_excluded_can_be_without_a_price(charged):
+    how, _, judged = charged
+    unpriced = [
+        (one, v) for one in judged for v, row in one.rows.items() if row["reason"].startswith(ESSENTIAL)
+    ]
+    assert bool(unpriced) == (how == "excluded")
+    for one, vendor in unpriced:
+        nothing = {key: np.zeros_like(units) for key, units in one.order.items() if key[0] == vendor}
+        assert not np.isfinite(joint_utility(one.coupled, nothing, vendor)[0])
+        assert one.rows[vendor]["status"] == "infeasible"
+        for key, units in one.issued.items():
+            np.testing.assert_array_equal(units, one.jit[key])
 
 
 def worth(one: Judged, counted: Counted, plan: Plans, without: str = "") -> float:

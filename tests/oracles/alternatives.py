@@ -49,10 +49,12 @@ class Game:
             others, _ = joint_utility(self.coupled, kept, vendor, counts)
             has = counts.weight[vendor] * stay[vendor][0] if self.absent == "jit" else 0.0
             found[vendor] = others + has - (free - self._owed(vendor))
-        if self.absent == "jit" and (not self.voluntary or free > 0.0):
+        must = any(np.isinf(problem.lost_sale) for problem in self.coupled.products.values())
+        if self.absent == "jit" and (not self.voluntary or free > 0.0 or must):
             sure = {k: plan * (self.voluntary or stay[k[0]][1]) for k, plan in counts.order.items()}
-            both = sum(counts.weight[vendor] * utility for vendor, (utility, _) in stay.items())
-            found["jit"] = all_retailer_utility(self.coupled, sure) + both
+            lives = all_retailer_utility(self.coupled, sure)
+            lives = lives if np.isfinite(lives) else all_retailer_utility(self.coupled, counts.order)
+            found["jit"] = lives + sum(counts.weight[v] * utility for v, (utility, _) in stay.items())
         return found
 
     def price(self, vendor: str, plan: Plans, without: str, worth: Mapping[str, float]) -> float:
