@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -22,6 +23,7 @@ from jaxcpp.fleet.bundles import Bundle, Bundles
 from jaxcpp.fleet.data import Fleet, Floats
 from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Settings
+from jaxcpp.mechanism.bundle_fees import BundleFees
 from jaxcpp.mechanism.menu import SAME, Menu, Pick
 from jaxcpp.mechanism.several import Found
 
@@ -91,9 +93,7 @@ def _menu(
 ) -> Menu:
     """The prices; `plan` and `order` are scaled."""
     found, books, outside = answer.outcome, answer.accounts, part.settlement.outside
-    rate = np.zeros_like(fees.alpha) if fees.rate is None else fees.rate
-    weight = 1.0 / (1.0 + rate)
-    scale = 0.5 * (1.0 + weight.min(axis=1))
+    weight, scale = (np.asarray(part) for part in jax.vmap(_counted)(fees.alpha, fees.after, fees.rate))
     back = scale / weight[:, vendor]
     owed = np.where(part.bucket.lanes.here, weight * fees.alpha, 0.0) / unit
     owed = owed.sum(axis=1) - owed[:, vendor] - outside.fees[0, vendor]
@@ -118,6 +118,12 @@ def _menu(
     return Menu(
         *(jnp.asarray(column) for column in (plan, books.retailer_spend * unit, cbt, fee, price, error))
     )
+
+
+def _counted(*fees: Any) -> tuple[Any, Any]:
+    """How much each vendor's utility counts, and what costs are divided by."""
+    charged = BundleFees(*fees)
+    return charged.weight(), charged.scale()
 
 
 def _same(part: BundleSolved, vendor: int, plan: Floats) -> Any:
