@@ -14,8 +14,10 @@ from jaxcpp.fleet.bundle_fees import check_bundle_fees
 from jaxcpp.fleet.bundle_layout import ESSENTIAL
 from jaxcpp.fleet.bundles import bundles
 from jaxcpp.fleet.contracts import CoupledContractsError
+from jaxcpp.fleet.menu import lay, served, towards
 from jaxcpp.fleet.rules import FeeRule
 from jaxcpp.fleet.settings import Absent, JustInTime, Settings, Units
+from jaxcpp.tables import read_fleet
 from tests.coupled import Kind, in_whole_units, prefixed, random_coupled, tables_of
 from tests.fleet.judged import Judged, complain, misjudged, reached_by_all, solve, without
 from tests.fleet.test_flows import cost
@@ -352,3 +354,35 @@ def test_shares_by_product_are_refused_where_a_transfer_is_for_several(tmp_path)
     with pytest.raises(CoupledContractsError, match="only deviation can be charged by product"):
         check_bundle_fees((FeeRule(product=product, roi=0.1),), fleet, bundles(fleet))
     check_bundle_fees((FeeRule(product=product, over=0.1),), fleet, bundles(fleet))
+
+
+def test_a_menu_asks_for_what_the_others_so_counted_lose(tmp_path):
+    most, least = FeeRule(additive=5.0, multiplicative=0.5, over=0.3, under=0.1), "every-1-vendor-1"
+    asked = Fees((most, FeeRule(vendor=least, additive=3.0, multiplicative=0.1)), "continuous")
+    (one,) = solve(
+        {"every-1-": random_coupled(1, KINDS["every-"])}, tmp_path / "fleet", Settings(fees=asked.rules)
+    )
+    fleet, _ = read_fleet(tmp_path / "fleet")
+    game, counted = asked.game(one, "jit"), asked.counted(one)
+    worth, stay = game.worth(), game.outside()
+    priced = 0
+    for key in [key for key in one.order if one.order[key].sum() > 0.0][:2]:
+        vendor, weight = key[0], counted.weight[key[0]]
+        table = lay(fleet, *key, asked.rules)
+        ids, plans = towards(table, table.inbound_ids[0])
+        columns, _ = served(table, ids, plans)
+        nodes = [INBOUND.index(name) for name in table.inbound_ids]
+        owed = sum(counted.weight[v] * game.additive[v] for v in one.rows if v != vendor)
+        best = max(worth[vendor], worth["jit"]) - weight * stay[vendor][0]
+        for at, plan in enumerate(plans, start=1):
+            full = {k: units.copy() for k, units in one.order.items() if k[0] == vendor}
+            full[key][nodes] = plan
+            others, _ = joint_utility(one.coupled, full, vendor, counted)
+            if not np.isfinite(others):
+                assert columns["price"][at] == np.inf
+                continue
+            exact = (best - others + owed) / weight + game.additive[vendor] + counted.deviation(vendor, full)
+            off = columns["price_error"][at] + one.stake / weight
+            assert columns["price"][at] == pytest.approx(exact, abs=off), (key, ids[at - 1])
+            priced += 1
+    assert priced >= 4
