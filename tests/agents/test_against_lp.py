@@ -141,6 +141,7 @@ def test_the_bracket_holds_the_exact_cost_and_is_tight(side):
     assert np.sum(wide) <= 0.01 * len(wide), [case for case, bad in zip(cases(), wide, strict=True) if bad]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", SIDES)
 def test_the_flows_behind_a_bracket_ship_the_plan(side):
     for case in cases():
@@ -152,6 +153,7 @@ def test_the_flows_behind_a_bracket_ship_the_plan(side):
         assert flows.lane.min() >= 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", SIDES)
 def test_the_value_is_the_cost_and_the_gradient_what_a_unit_more_saves(side):
     """`cost(y) >= cost(x) - gradient @ (y - x)` for every other plan `y` of the same problem."""

@@ -140,6 +140,7 @@ def test_flatness_is_of_a_thousand_contracts_and_more():
     assert scaling.flatness(rows[:2]) is None
 
 
+@pytest.mark.slow
 def test_the_plot_of_scaling_has_a_line_a_series_and_no_date(tmp_path):
     pytest.importorskip("matplotlib")
     points = [

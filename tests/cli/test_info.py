@@ -22,6 +22,7 @@ def test_info_for_people(run):
     assert "float64" in text
 
 
+@pytest.mark.slow
 def test_the_cache_folder_is_the_platforms_unless_jax_is_told(spawn, tmp_path):
     own = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "told")}
     assert json.loads(spawn("info", "--json", env=own).stdout)["cache"] == str(tmp_path / "told")

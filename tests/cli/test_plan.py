@@ -180,6 +180,7 @@ def test_a_device_that_is_not_there(spawn, toy, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_in_a_process_of_its_own_the_second_run_is_the_first(spawn, toy, tmp_path):
     for name in ("first", "second"):
         done = spawn("plan", toy, tmp_path / name, "--fee", "additive=50")

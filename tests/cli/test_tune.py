@@ -115,6 +115,7 @@ def _again(run, tmp_path, words) -> str:
     return (folder / "tune.svg").read_text()
 
 
+@pytest.mark.slow
 def test_fees_by_segment_and_by_vendor_take_more_than_one_for_all(run, tmp_path):
     """The toy, and one whose lanes cost ten times as much: costs of a segment's vendors move together."""
     small = toy()

@@ -37,6 +37,7 @@ def test_the_guide_names_every_status():
     assert all(f"`{name}`" in table for name in ENDINGS)
 
 
+@pytest.mark.slow
 def test_outside_agent(tmp_path):
     done = subprocess.run(
         [sys.executable, ROOT / "examples" / "outside_agent.py", tmp_path / "log.jsonl"],

@@ -12,6 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "examples" / "two_agents.py"
 SAME = """
 import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
 assert np.allclose(contract.plan, [10, 90], atol=1e-3) and contract.status == "accepted"
 assert np.allclose([contract.gain, contract.price], [120, 80], atol=0.005)
 """

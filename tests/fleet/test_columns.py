@@ -12,6 +12,8 @@ from jaxcpp.fleet.solve import plan_fleet
 from jaxcpp.tables.schema import RUN
 from tests.fleet.answers import answers, row_of
 
+pytestmark = pytest.mark.slow
+
 FEE = 40.0
 SUM = 1e-9
 """What a sum of currency columns may miss by, as a fraction of the largest of them."""
@@ -38,7 +40,6 @@ def close(run: Run, left: np.ndarray, right: np.ndarray) -> None:
     assert (worst <= 0.0).all(), run.contracts["contract_id"][np.argmax(worst)]
 
 
-@pytest.mark.slow
 def test_the_columns_are_those_of_the_file_contract(solved):
     for name in ("contracts", "plans", "flows"):
         columns = getattr(solved.run, name)

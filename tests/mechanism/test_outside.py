@@ -96,6 +96,7 @@ def test_a_proximal_agent_that_answers_prices_too_is_certified_by_those():
     assert {"best_response", "best_plan"} <= {crossing.method for crossing in contracts.log.crossings}
 
 
+@pytest.mark.slow
 def test_without_reported_utilities_a_contract_says_so_and_how_far_it_still_moved():
     contracts = solved("ours", "", Proximal(problems(), "supplier"), max_rounds=400)
     assert list(contracts.status) == ["uncertified"] * LANES

@@ -17,6 +17,8 @@ from tests.mechanism.outside_batches import ALPHA, LANES, problems, solved
 from tests.oracles import retailer_utility, toy
 from tests.outside_twins import RETAILERS, SUPPLIERS
 
+pytestmark = pytest.mark.slow
+
 
 class Wrong:
     """An agent that answers as another does, but for one contract's row from its third answer on."""

@@ -30,6 +30,7 @@ def same(one: object, other: object) -> bool:
     return all(np.array_equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.slow
 def test_a_batch_is_its_contracts_one_by_one():
     """Sums may be taken in another order, so both are compared within what both certify."""
     problems = problems_of(SHAPE, 12, seed=3)

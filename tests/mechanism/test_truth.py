@@ -90,6 +90,7 @@ def charged(alpha: float, beta: float, rate: float, over: float) -> Floats:
     return np.tile(np.array([alpha, beta, rate, over, 0.5 * over]), (LANES, 1))
 
 
+@pytest.mark.slow
 @examples
 @given(
     st.integers(0, 2**16),

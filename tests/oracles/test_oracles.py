@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from tests import oracles, strategies
 from tests.oracles import Problem
 
+pytestmark = pytest.mark.slow
+
 TOY_ACCURACY = 1e-9
 
 

@@ -91,6 +91,7 @@ def frames(folder, host, name, profile):
     return json.loads(html.unescape(re.findall(r'id="found">(.*?)</pre>', shown)[0])), console
 
 
+@pytest.mark.slow
 def test_at_every_width(served, tmp_path):
     folder, host, asked = served
     asked.clear()

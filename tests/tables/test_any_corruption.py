@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from jaxcpp.tables import FleetError, check_fleet, read_fleet
 from tests.tables.fleets import save, wide_rows, wide_tables
 
+pytestmark = pytest.mark.slow
+
 REQUIRED_IDS = {
     "products": ["product_id"],
     "demand": ["product_id", "region_id"],

@@ -144,6 +144,7 @@ def test_csv_and_parquet_in_one_folder(tmp_path: Path, wide: Fleet) -> None:
     assert_same(read(tmp_path / "mixed", tables), wide)
 
 
+@pytest.mark.slow
 @given(data=st.data(), kind=st.sampled_from(["csv", "parquet"]))
 def test_the_order_of_rows_and_columns_never_matters(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, kind: str

@@ -150,6 +150,7 @@ def test_a_fleet_of_bad_products_stops(tmp_path: Path) -> None:
         read_fleet(save(tmp_path, spoilt(*bad)), skip_bad=True)
 
 
+@pytest.mark.slow
 @given(data=st.data(), kind=st.sampled_from(["csv", "parquet"]))
 def test_reasons_do_not_depend_on_the_order_of_rows(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, kind: str
