@@ -1,13 +1,17 @@
 // The annealed path of one contract: the state machine of jaxcpp/transport/path.py.
 #pragma once
 
+#include "augment.h"
 #include "through.h"
 
 namespace {
 
+constexpr double kLeastEpsilon = 1e-9;  // smoothing that comes with an exact price: for derivatives at it
+
 struct Path {
   Side retailer, supplier;  // joined, the retailer's is the joined side, and there is no supplier
   Through through;
+  Augment exact;
   bool joined;
   Laplacian slope;
   int n, stride;     // nodes in use, padded to vectors
@@ -22,6 +26,7 @@ inline void lay_out(Path* self, Arena* arena, int64_t nodes, int64_t retailer_co
   lay_out(&self->retailer, arena, retailer_columns, nodes);
   lay_out(&self->supplier, arena, supplier_columns, nodes);
   lay_out(&self->through, arena, nodes, retailer_columns, supplier_columns);
+  lay_out(&self->exact, arena, retailer_columns, nodes);
   lay_out(&self->slope, arena, int(nodes));
   const size_t stride = padded_floats(int(nodes) + 1);
   double** const by_node[] = {&self->price,    &self->trial, &self->move, &self->gradient,
@@ -141,6 +146,29 @@ inline void follow(Path* self, const Problem& problem, Result* result) {
   result->epsilon = at.epsilon;
 }
 
+// One side's flows and price to rounding error, where flows are wanted, instead of a path. What it takes is told
+// in rounds: as many lanes and ways between nodes as there are, looked at, are one. Where that fails, or a first
+// answer was not good enough, it is for the path.
+inline bool settled_exactly(Path* self, const Problem& problem, Result* result) {
+  if (!result->taken || problem.max_rounds <= 0 || problem.strict < 1.0) return false;
+  Side* side = &self->retailer;
+  Augment* found = &self->exact;
+  if (!begin(found, side, self->trial, self->fixed)) return false;
+  const int64_t most_rounds = problem.max_rounds < kMostRounds ? problem.max_rounds : kMostRounds;
+  const bool exact = settle_exactly(found, most_rounds);
+  const int64_t rounds = (found->looked + found->round - 1) / found->round;
+  result->rounds = int32_t(rounds < most_rounds ? rounds : most_rounds);
+  if (!exact) return false;
+  double off = self->stranded;
+  for (int i = 0; i < side->n; ++i) {
+    self->price[i] = found->price[i];
+    off += size_of(found->excess[i]);
+  }
+  result->gap = kRepairPrice * off;
+  result->epsilon = least(problem.epsilon, most(problem.tolerance, kLeastEpsilon));
+  return result->done = true;
+}
+
 // Flows at the price reached, where they are wanted.
 inline void settle(Path* self, const Problem& problem, double epsilon, Result* result) {
   if (!result->taken) return;
@@ -187,10 +215,13 @@ inline void follow_joined(const Problem& problem, Path* self, Result* result) {
   self->supplier.present = false;
   memcpy(self->price, self->trial, sizeof(double) * self->stride);
   resize(&self->slope, self->n);
-  follow(self, problem, result);
+  const bool exact = settled_exactly(self, problem, result);
+  if (!exact) follow(self, problem, result);
   price_nodes(self->through, problem, side, self->price, result->price);
-  spread_out(side, self->price, result->epsilon);
-  settle_on(side, self->fixed, true);
+  if (!exact) {
+    spread_out(side, self->price, result->epsilon);
+    settle_on(side, self->fixed, true);
+  }
   no_flows(problem, result);
   write_through(self->through, problem, side, result);
 }
@@ -230,9 +261,13 @@ inline void follow_one(const Problem& problem, Path* self, Result* result) {
     self->price[i] = self->trial[i];
     self->move[i] = 0.0;
   }
-  follow(self, problem, result);
+  const bool exact = problem.plan && settled_exactly(self, problem, result);
+  if (!exact) follow(self, problem, result);
   for (int i = 0; i < n; ++i) result->price[self->nodes[i]] = self->price[i];
-  settle(self, problem, result->epsilon, result);
+  if (exact)
+    write_flows(&self->retailer, problem.retailer, self->nodes, nodes, result->taken);
+  else
+    settle(self, problem, result->epsilon, result);
 }
 
 }  // namespace
