@@ -1,7 +1,10 @@
 """A second night from the first one's prices, beside one from nothing: `python -m bench second-night`.
 
 The same fleet with every demand changed at random by at most a share. Both runs must be certified alike,
-and agree within their certificates, before anything is told.
+and agree within their certificates, before anything is told. Where the native kernel serves, its searches are
+timed by themselves too, on one thread: by a path down in smoothing, and by augmenting paths from the vendors'
+quotes (cold) and from last night's prices (warm). A round of those is as many lanes and ways between nodes
+looked at as there are: what a round of the path looks at, without its exponentials and its factor.
 """
 
 from __future__ import annotations
@@ -18,11 +21,22 @@ import numpy as np
 
 from bench.machine import where
 from bench.peers.jaxcpp_batch import settle_backend
+from jaxcpp.fleet.bundles import bundles
+from jaxcpp.fleet.contracts import contracts
 from jaxcpp.fleet.data import Fleet
-from jaxcpp.fleet.results import Run
+from jaxcpp.fleet.pack import Lanes, Packer
+from jaxcpp.fleet.programs import first_price, parties
+from jaxcpp.fleet.results import Columns, Run
 from jaxcpp.fleet.settings import Settings
 from jaxcpp.fleet.solve import plan_fleet
+from jaxcpp.fleet.warm import Prices
 from jaxcpp.tables import read_fleet
+from jaxcpp.transport import kernels
+from jaxcpp.transport.path import FIRST_EPSILON
+
+REPEATS = 5  # of every search; the fastest counts, since others use the machine too
+TOGETHER = 64  # contracts of a call, as many as a nightly run solves together
+BY_A_PATH = 0.999  # of the tolerance: what a first answer is not good enough for goes by a path
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -42,16 +56,80 @@ def agree(one: Run, other: Run) -> bool:
     return uncertified[0] == uncertified[1] and bool(np.all(apart <= sum(gaps) + 1e-6))
 
 
-def told(run: Run, seconds: float) -> dict[str, Any]:
-    """Rounds and seconds of a run."""
-    rounds = np.asarray(run.contracts["rounds"], float)
+def counted(rounds: Any) -> dict[str, float]:
+    """Rounds of some contracts."""
+    rounds = np.asarray(rounds, float)
     return {
         "rounds_mean": float(rounds.mean()),
         "rounds_median": float(np.median(rounds)),
         "rounds_p99": float(np.quantile(rounds, 0.99)),
         "rounds_most": float(rounds.max()),
-        "seconds": seconds,
-        "status": run.status_counts(),
+    }
+
+
+def told(run: Run, seconds: float) -> dict[str, Any]:
+    """Rounds and seconds of a run."""
+    return {**counted(run.contracts["rounds"]), "seconds": seconds, "status": run.status_counts()}
+
+
+def posed(lane: Lanes, price: jax.Array) -> tuple[Any, ...]:
+    """Both sides of one contract as the kernel takes them, the quote, and last night's price or that."""
+    import jaxcpp_kernels as native
+
+    retailer, vendor, terms = parties(lane)
+    buys, ships = retailer.agent(terms), vendor.agent(terms)
+    ours, theirs = (
+        native.Side(agent.side.cost, agent.side.mass, agent.side.outside, agent.side.stock)
+        for agent in (buys, ships)
+    )
+    ours, theirs = ours._replace(lost_margin=buys.lost_margin), theirs._replace(unit_margin=ships.unit_margin)
+    return ours, theirs, ships.quote(), first_price(ships, terms, price)[0]
+
+
+def searches(fleet: Fleet, tolerance: float, yesterday: Columns | None) -> dict[str, dict[str, float]]:
+    """The native search alone, of every contract: rounds, and microseconds a contract on one thread."""
+    import jaxcpp_kernels as native
+
+    assert yesterday is not None
+    found = contracts(fleet, bundles(fleet))
+    known = Prices(fleet, found, yesterday)
+    rounds: dict[str, list[np.ndarray]] = {"path": [], "cold": [], "warm": []}
+    seconds = dict.fromkeys(rounds, 0.0)
+
+    def search(ours: Any, theirs: Any, start: jax.Array, strict: jax.Array) -> Any:
+        return native.solve_path(
+            ours,
+            theirs,
+            start,
+            epsilon=FIRST_EPSILON,
+            tolerance=tolerance,
+            strict=strict,
+            threads=1,
+            flows=True,
+        )
+
+    run = jax.jit(jax.vmap(search, in_axes=(0, 0, 0, None)))
+    for bucket in Packer(fleet, found).buckets():
+        *sides, quote, last = jax.jit(jax.vmap(posed))(bucket.lanes, known.of(bucket))
+        for first in range(0, len(quote), TOGETHER):
+            index = np.resize(np.arange(len(quote))[first : first + TOGETHER], TOGETHER)
+            some = jax.tree.map(lambda leaf, index=index: leaf[index], (*sides, quote, last))
+            count = min(TOGETHER, len(quote) - first)
+            for name, start, strict in (
+                ("path", some[2], BY_A_PATH),
+                ("cold", some[2], 1.0),
+                ("warm", some[3], 1.0),
+            ):
+                path, spent = jax.block_until_ready(run(*some[:2], start, strict)), []
+                for _ in range(REPEATS):
+                    begun = time.perf_counter()
+                    jax.block_until_ready(run(*some[:2], start, strict))
+                    spent.append(time.perf_counter() - begun)
+                seconds[name] += min(spent) * count / TOGETHER
+                rounds[name].append(np.asarray(path.rounds)[:count])
+    return {
+        name: {**counted(np.concatenate(each)), "microseconds": 1e6 * seconds[name] / len(found)}
+        for name, each in rounds.items()
     }
 
 
@@ -77,12 +155,14 @@ def main(arguments: list[str] | None = None) -> int:
         print("the two runs do not agree")  # noqa: T201
         return 1
     rows = {name: told(run, seconds[name]) for name, run in runs.items()}
+    if kernels.usable(tonight.demand.units) and kernels.settles():
+        rows["search"] = searches(tonight, asked.tolerance, first.prices)
     name = Path(asked.fleet).name
     result = {"fleet": name, "change": asked.change, "tolerance": asked.tolerance, **where(), **rows}
     path = asked.results / f"second-night-{name}-{jax.default_backend()}.json"
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     for which, row in rows.items():
-        print(which, {key: value for key, value in row.items() if key != "status"}, row["status"])  # noqa: T201
+        print(which, json.dumps(row))  # noqa: T201
     return 0
 
 

@@ -52,7 +52,8 @@ def test_every_contract_is_certified_within_the_tolerance(solved):
     complain(
         f"{a.id}: gap {a.row['efficiency_gap']:g} of {a.chain:g}"
         for a in solved.answers
-        if not 0.0 <= a.row["efficiency_gap"] <= solved.settings.tolerance * a.chain * (1 + 1e-9)
+        # Where nothing ships nothing is spent, and rounding error is left.
+        if not 0.0 <= a.row["efficiency_gap"] <= solved.settings.tolerance * a.chain + a.accuracy
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import jaxcpp_kernels as native
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,15 +11,22 @@ Floats = NDArray[np.float64]
 NEGLIGIBLE = 1e-13
 
 
-def cheapest(
-    side: native.Side, plan: Floats, price: Floats, most: int = 10_000
-) -> tuple[Floats, Floats] | None:
+class Numbers(NamedTuple):
+    """A side as the kernel takes it, in numpy."""
+
+    cost: Floats  # (n, m); inf = no lane
+    mass: Floats  # (m,)
+    outside: Floats  # (m,)
+    stock: Floats  # (n,)
+
+
+def cheapest(side: Numbers, plan: Floats, price: Floats, most: int = 10_000) -> tuple[Floats, Floats] | None:
     """Price and flows (n, m) that are optimal for `plan`; none where `most` paths do not get there.
 
     Row n of what follows is the ground: outside options, and stock that is not used, as one more column.
     """
     n, m = side.cost.shape
-    stock = np.asarray(side.stock)
+    stock = side.stock
     cost = np.vstack([side.cost, side.outside])
     idle = np.full((n + 1, n), np.inf)
     idle[:n][np.eye(n, dtype=bool)] = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,14 +13,14 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from tests.kernels.augmenting import cheapest
+from tests.kernels.augmenting import Numbers, cheapest
 from tests.kernels.test_garbage import FIELDS, GARBAGE, contract
 from tests.transport.sides import random_side
 
 EXACT = 1e-11
 LANES = 24
-live = partial(native.solve_living, epsilon=0.05, tolerance=1e-6, flows=True)
-agree = partial(native.solve_path, epsilon=0.05, tolerance=1e-6, flows=True)
+live: Callable[..., Any] = partial(native.solve_living, epsilon=0.05, tolerance=1e-6, flows=True)
+agree: Callable[..., Any] = partial(native.solve_path, epsilon=0.05, tolerance=1e-6, flows=True)
 
 
 def stacked(trees: list[Any]) -> Any:
@@ -34,7 +35,7 @@ def on_device(*trees: Any) -> Any:
     return jax.tree.map(jnp.asarray, trees)
 
 
-def problem(lane: int) -> tuple[native.Side, np.ndarray]:
+def problem(lane: int) -> tuple[Numbers, np.ndarray]:
     """A side and a plan that it can live with: holes, stock, ties, nodes without any, in turn."""
     rng = np.random.default_rng(lane)
     side = random_side(lane, n=6, m=9, stock=lane % 2 == 0, holes=lane % 3 > 0)
@@ -44,17 +45,16 @@ def problem(lane: int) -> tuple[native.Side, np.ndarray]:
     share = np.where(np.isfinite(cost), rng.random(cost.shape) ** 4, 0.0)
     served = np.asarray(side.mass) * (rng.random(cost.shape[1]) < 0.8) * (share.sum(axis=0) > 0.0)
     plan = (share / np.maximum(share.sum(axis=0), 1e-300)) @ served
-    rest = np.rint(side.outside), np.asarray(side.stock), np.zeros(cost.shape[1]), np.zeros(())
-    return native.Side(cost, np.asarray(side.mass), *rest), plan
+    return Numbers(cost, np.asarray(side.mass), np.rint(side.outside), np.asarray(side.stock)), plan
 
 
 @pytest.fixture(scope="module")
-def problems() -> tuple[native.Side, np.ndarray]:
+def problems() -> tuple[Numbers, np.ndarray]:
     sides, plans = zip(*(problem(lane) for lane in range(LANES)), strict=True)
     return stacked(list(sides)), np.stack(plans)
 
 
-def least_cost(side: native.Side, plan: np.ndarray) -> float:
+def least_cost(side: Numbers, plan: np.ndarray) -> float:
     """By HiGHS: lanes, outside options, stock used."""
     n, m = side.cost.shape
     node, column = np.nonzero(np.isfinite(side.cost))
@@ -75,13 +75,13 @@ def least_cost(side: native.Side, plan: np.ndarray) -> float:
     return float(found.fun)
 
 
-def proven(side: native.Side, plan: np.ndarray, price: np.ndarray) -> float:
+def proven(side: Numbers, plan: np.ndarray, price: np.ndarray) -> float:
     """What a price proves: no flows are cheaper."""
     best = np.minimum(np.min(side.cost + price[:, None], axis=0), side.outside)
     return float(side.mass @ best - side.stock @ np.maximum(price, 0.0) - price @ plan)
 
 
-def paid(side: native.Side, lane: np.ndarray) -> float:
+def paid(side: Numbers, lane: np.ndarray) -> float:
     """What flows cost."""
     lanes = np.where(lane > 0.0, side.cost, 0.0)
     return float(np.sum(lanes * lane) + side.outside @ (side.mass - lane.sum(axis=0)))
@@ -91,8 +91,7 @@ def test_cost_and_bound_are_those_of_a_linear_program_from_any_price(problems):
     sides, plans = problems
     rng = np.random.default_rng(1)
     for start in (np.zeros_like(plans), rng.normal(0.0, 1.0, plans.shape), np.full_like(plans, 1e3)):
-        found = live(*on_device(sides, plans, start))
-        assert found.flows is not None
+        found = live(native.Side(*on_device(*sides)), *on_device(plans, start))
         assert np.all(found.done)
         taken, price = np.asarray(found.flows.taken), np.asarray(found.price)
         for lane in range(LANES):
@@ -109,7 +108,7 @@ def test_cost_and_bound_are_those_of_a_linear_program_from_any_price(problems):
 def test_the_twin_finds_the_same(problems):
     sides, plans = problems
     start = np.random.default_rng(1).normal(0.0, 1.0, plans.shape)
-    found = live(*on_device(sides, plans, start))
+    found = live(native.Side(*on_device(*sides)), *on_device(plans, start))
     for lane in range(LANES):
         side, plan = pick(sides, lane), plans[lane]
         twin = cheapest(side, plan, start[lane])
@@ -119,11 +118,11 @@ def test_the_twin_finds_the_same(problems):
         assert abs(proven(side, plan, price) - proven(side, plan, np.asarray(found.price)[lane])) <= EXACT
 
 
-def both_sides(lanes: int) -> tuple[native.Side, native.Side, np.ndarray]:
+def both_sides(lanes: int) -> Any:
     return contract(np.random.default_rng(5), 12, 40, 6, lanes=lanes)
 
 
-def gaps(ours: native.Side, theirs: native.Side, found: native.Path) -> np.ndarray:
+def gaps(ours: Any, theirs: Any, found: Any) -> np.ndarray:
     """What flows through the public nodes cost, less what the price proves of both sides."""
     out = []
     for lane in range(len(found.price)):
