@@ -16,6 +16,7 @@ struct Through {
   int32_t *source, *held;  // the supplier's columns in use; nodes with stock of the retailer's
   int sources, held_count, stride;
   double* lanes;           // (nodes, stride) cost from each source, what idleness costs set off
+  double* tile;            // (kTile, nodes) cost to a few columns, side by side
   int32_t* column;         // by column in use, its place in the view
   double unit_margin;
 };
@@ -24,6 +25,7 @@ inline void lay_out(Through* self, Arena* arena, int64_t nodes, int64_t columns,
   self->source = arena->take<int32_t>(supplier_columns);
   self->held = arena->take<int32_t>(nodes);
   self->lanes = arena->take<double>(size_t(nodes) * padded_doubles(int(supplier_columns)));
+  self->tile = arena->take<double>(size_t(nodes) * kTile);
   self->column = arena->take<int32_t>(columns);
 }
 
@@ -39,6 +41,39 @@ inline bool worth_joining(Through* self, const Problem& problem, int most_nodes)
     if (theirs.mass[k] > 0.0) self->source[self->sources++] = int32_t(k);
   self->unit_margin = theirs.unit_margin;
   return self->sources > 0 && self->sources + self->held_count <= most_nodes;
+}
+
+// The cheapest way from a few vectors of sources to a column: over all nodes, `through` from there.
+template <int kVectors>
+inline void join_some(const double* from, int stride, const double* through, int64_t nodes, double* to) {
+  Doubles low[kVectors];
+  for (int v = 0; v < kVectors; ++v) low[v] = spread(kMissing);
+  for (int64_t i = 0; i < nodes; ++i, from += stride)
+    for (int v = 0; v < kVectors; ++v) low[v] = smaller(load(from + v * kDoubles) + through[i], low[v]);
+  for (int v = 0; v < kVectors; ++v) store(to + v * kDoubles, low[v]);
+}
+
+// A few columns of the joined side, from `first`. Their costs are first laid out node after node.
+inline void join_tile(Through* self, const Problem& problem, int first, Side* to) {
+  const int tile = to->m - first < kTile ? to->m - first : kTile;
+  const int64_t nodes = problem.nodes;
+  for (int64_t i = 0; i < nodes; ++i) {
+    const NodeLanes lanes = lanes_of(problem.retailer, i);
+    for (int a = 0; a < tile; ++a) {
+      const double cost = cost_of(lanes, self->column[first + a]);
+      self->tile[a * nodes + i] = cost < kMissing ? cost : __builtin_inf();
+    }
+  }
+  for (int a = 0; a < tile; ++a) {
+    double* cost = to->cost + size_t(first + a) * to->stride;
+    for (int k = 0; k < self->stride;) {
+      const int left = (self->stride - k) / kDoubles, vectors = left >= 4 ? 4 : left >= 2 ? 2 : 1;
+      const double* through = self->tile + a * nodes;
+      const auto some = vectors == 4 ? join_some<4> : vectors == 2 ? join_some<2> : join_some<1>;
+      some(self->lanes + k, self->stride, through, nodes, cost + k);
+      k += vectors * kDoubles;
+    }
+  }
 }
 
 // From the arrays of both sides to one side, and to the price of each source at the start.
@@ -79,26 +114,11 @@ inline void join(Through* self, const Problem& problem, Side* to, double* start)
     to->outside[at] = ours.outside[j];
     to->lost[at] = ours.lost ? ours.lost[j] : 0.0;
     to->count[at] = -1;
-    double* cost = to->cost + size_t(at) * to->stride;
-    for (int k = 0; k < to->stride; ++k) cost[k] = kMissing;
   }
-  for (int first = 0; first < to->m; first += kTile) {
-    const int tile = to->m - first < kTile ? to->m - first : kTile;
-    for (int64_t i = 0; i < problem.nodes; ++i) {
-      const NodeLanes lanes = lanes_of(ours, i);
-      const double* row = self->lanes + size_t(i) * wide;
-      for (int a = 0; a < tile; ++a) {
-        const double through = cost_of(lanes, self->column[first + a]);
-        if (through >= kMissing) continue;
-        double* cost = to->cost + size_t(first + a) * to->stride;
-        for (int k = 0; k < wide; k += kDoubles)
-          store(cost + k, smaller(load(cost + k), load(row + k) + through));
-      }
-    }
-  }
+  for (int first = 0; first < to->m; first += kTile) join_tile(self, problem, first, to);
   for (int at = 0; at < to->m; ++at) {
     double* cost = to->cost + size_t(at) * to->stride;
-    for (int k = 0; k < to->stride; ++k) cost[k] = cost[k] < 0.5 * kMissing && k < sources ? cost[k] : kMissing;
+    for (int k = 0; k < to->stride; ++k) cost[k] = k < sources && cost[k] < 0.5 * kMissing ? cost[k] : kMissing;
     for (int h = 0; h < self->held_count; ++h)
       cost[sources + h] = cost_of(lanes_of(ours, self->held[h]), self->column[at]);
     for (int i = to->stride; i < to->float_stride; ++i) to->root[size_t(at) * to->float_stride + i] = 0.0f;
