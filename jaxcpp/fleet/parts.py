@@ -46,7 +46,7 @@ def solve_in_parts(
     if jax.default_backend() != "cpu":
         size = min(size, ON_A_GPU)
     refills = settings.method != "newton" or not kernels.usable(bucket.lanes.demand)
-    if settings.method == "admm" and kernels.answers(bucket.lanes.demand):
+    if settings.method == "admm" and jax.default_backend() == "cpu" and kernels.usable(bucket.lanes.demand):
         # Each part refills its batches from its own: one for each core.
         refills, size = False, max(lanes_per_batch(shape, count, settings), -(-count // workers()))
     if refills or count <= size:

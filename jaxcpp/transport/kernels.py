@@ -93,11 +93,6 @@ def follow_joint(
     return _merged(state, found, state.done), None if found.flows is None else Settled(*found.flows)
 
 
-def answers(like: Any) -> bool:
-    """Whether a side with numbers like these may be asked for its plan near a proposal through the door."""
-    return usable(like) and platform() == "cpu"
-
-
 def respond(
     side: Side,
     price: Float[Array, " n"],

@@ -64,7 +64,7 @@ def respond(
     tolerance: Float[Array, ""],
 ) -> tuple[Float[Array, " n"], Memory]:
     """The best response [units] and the memory for the next round."""
-    if kernels.answers(price):
+    if kernels.usable(price):
         begun = memory.price, tolerance, MAX_ROUNDS
         plan, behind, rounds = kernels.respond(side, price, proposal, rho, epsilon, *begun)
         return plan, Memory(behind, memory.rounds + rounds)

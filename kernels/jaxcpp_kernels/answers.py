@@ -1,6 +1,6 @@
 """Ask one side natively for its best plan near a proposal: the kernel's arguments and results, as JAX arrays.
 
-The twin is `jaxcpp.transport.proximal.respond`. Batches, threads and their limits as in `paths`; CPU only.
+The twin is `jaxcpp.transport.proximal.respond`. Batches, devices, threads and their limits as in `paths`.
 """
 
 from __future__ import annotations

@@ -161,8 +161,8 @@ def _resources(report: str) -> list[str]:
     lines, name = [], ""
     spilled = "0"
     for line in report.splitlines():
-        if found := re.search(r"follow\w*?ILi(\d)\w*?E(\d)E.*'(sm_\d+)'", line):
-            name = f"{found[3]}: {found[1]} nodes a thread, memory {found[2]}"
+        if found := re.search(r"(follow|respond)ILi(\d)\w*?E(\d)E.*'(sm_\d+)'", line):
+            name = f"{found[4]}: {found[1]}, {found[2]} nodes a thread, memory {found[3]}"
         elif found := re.search(r"(\d+) bytes spill stores", line):
             spilled = found[1]
         elif name and (found := re.search(r"Used (\d+) registers", line)):

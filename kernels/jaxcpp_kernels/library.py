@@ -10,10 +10,10 @@ from typing import NamedTuple
 TARGET = "jaxcpp_follow"
 """Name under which XLA knows the kernel that follows paths, on every platform."""
 RESPOND = "jaxcpp_respond"
-"""Name under which XLA knows the one that answers near a proposal, on the CPU."""
+"""Name under which XLA knows the one that answers near a proposal, likewise."""
 DOORS = {
     "cpu": {TARGET: "jaxcpp_follow", RESPOND: "jaxcpp_respond"},
-    "cuda": {TARGET: "jaxcpp_follow_cuda"},
+    "cuda": {TARGET: "jaxcpp_follow_cuda", RESPOND: "jaxcpp_respond_cuda"},
 }
 """By platform, the symbol behind every name."""
 

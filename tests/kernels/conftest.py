@@ -15,10 +15,9 @@ OTHER = "JAXCPP_TEST_KERNELS"
 """Environment variable: a library to test in place of the one built, as test_emulated.py does."""
 
 if OTHER in os.environ:
-    from jaxcpp_kernels import build, library
+    from jaxcpp_kernels import build
 
     build.LIBRARY = Path(os.environ[OTHER])
-    library.DOORS["cpu"] = {library.TARGET: "jaxcpp_follow"}  # it answers no questions
 
 
 def pytest_collection_modifyitems(items):

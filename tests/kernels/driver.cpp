@@ -110,9 +110,6 @@ Kind random_kind(Random& random) {
   return kind;
 }
 
-#ifdef JAXCPP_BLOCK_THREADS  // the GPU's core answers no questions
-bool ask(Random&, const Kind&, const jaxcpp::Sides&, int64_t*) { return true; }
-#else
 // Ask the same sides of a batch for their plans near a proposal; false where a promise is broken.
 bool ask(Random& random, const Kind& kind, const jaxcpp::Sides& side, int64_t* rounds) {
   const int64_t count = kind.problems, nodes = kind.places * kind.weeks;
@@ -151,8 +148,6 @@ bool ask(Random& random, const Kind& kind, const jaxcpp::Sides& side, int64_t* r
   }
   return true;
 }
-
-#endif
 
 // Solve one batch; false where what comes out breaks a promise.
 bool run(Random& random, int64_t* rounds) {

@@ -1,5 +1,6 @@
 // The GPU's core on the processor: takes the place of batch.cpp and core.cpp, so that whatever calls
-// `jaxcpp::solve` runs on blocks of JAXCPP_BLOCK_THREADS threads in warps of JAXCPP_BLOCK_LANES.
+// `jaxcpp::solve` or `jaxcpp::respond` runs on blocks of JAXCPP_BLOCK_THREADS threads in warps of
+// JAXCPP_BLOCK_LANES.
 #include <stdlib.h>
 
 #include <new>
@@ -8,12 +9,14 @@
 
 #include "batch.h"
 #include "block_path.h"
+#include "block_proximal.h"
 
 namespace jaxcpp {
 namespace {
 
-template <int kPer>
-void run(const Batch& batch, const Extent& extent) {
+// One block works off `problems` by `one`.
+template <int kPer, typename One>
+void run(const Extent& extent, int64_t problems, One one) {
   const int warps = kThreads / kLanes;
   Contract sizes;
   Arena counted{nullptr, 0}, apart{nullptr, 0};
@@ -27,7 +30,7 @@ void run(const Batch& batch, const Extent& extent) {
     Arena first{near, 0}, second{far, 0};
     lay_out(&contract, extent, warps, kPer == 0, &first, &second);
     Block block(&team, thread);
-    work_off<kPer>(block, batch, contract, &queue);
+    work_off(block, problems, &queue, [&](int64_t index) { one(block, contract, index); });
   };
   std::vector<std::thread> others;
   for (int thread = 1; thread < kThreads; ++thread) others.emplace_back(work, thread);
@@ -37,11 +40,22 @@ void run(const Batch& batch, const Extent& extent) {
   free(far);
 }
 
-}  // namespace
+template <int kPer>
+void run(const Batch& batch, const Extent& extent) {
+  run<kPer>(extent, batch.problems, [&batch](Block& block, Contract& contract, int64_t index) {
+    follow_at<kPer>(block, batch, contract, index);
+  });
+}
 
-int instruction_set() { return 1; }
+template <int kPer>
+void run(const Questions& batch, const Extent& extent) {
+  run<kPer>(extent, batch.problems, [&batch](Block& block, Contract& contract, int64_t index) {
+    respond_at<kPer>(block, batch, contract, index);
+  });
+}
 
-bool solve(const Batch& batch, int64_t) {
+template <typename AnyBatch>
+bool work(const AnyBatch& batch) {
   Extent extent;
   if (batch.problems <= 0) return true;
   if (!measure(batch, &extent)) return false;
@@ -63,5 +77,12 @@ bool solve(const Batch& batch, int64_t) {
   }
   return true;
 }
+
+}  // namespace
+
+int instruction_set() { return 1; }
+
+bool solve(const Batch& batch, int64_t) { return work(batch); }
+bool respond(const Questions& batch, int64_t) { return work(batch); }
 
 }  // namespace jaxcpp

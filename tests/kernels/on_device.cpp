@@ -1,5 +1,5 @@
 // The CUDA kernels without JAX: takes the place of batch.cpp, so that whatever calls `jaxcpp::solve`
-// with arrays of the processor runs on the device.
+// or `jaxcpp::respond` with arrays of the processor runs on the device.
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -66,6 +66,20 @@ void side(Copies* copies, Sides* sides, int64_t batch, int64_t nodes) {
   copies->there(&sides->open, batch * nodes);
 }
 
+template <typename AnyBatch>
+bool carried_out(const AnyBatch& batch) {
+  Launch how;
+  if (!in_bounds(batch)) return false;
+  check(plan_launch(batch, &how));
+  void* scratch = nullptr;
+  check(cudaMalloc(&scratch, how.scratch_bytes));
+  check(launch(batch, how, scratch, nullptr));
+  check(cudaGetLastError());
+  check(cudaDeviceSynchronize());
+  check(cudaFree(scratch));
+  return true;
+}
+
 }  // namespace
 
 int instruction_set() { return 1; }
@@ -86,16 +100,22 @@ bool solve(const Batch& given, int64_t) {
   copies.back(&batch.gap, count);
   copies.back(&batch.rounds, count);
   copies.back(&batch.done, count);
-  Launch how;
-  if (!in_bounds(batch)) return false;
-  check(plan_launch(batch, &how));
-  void* scratch = nullptr;
-  check(cudaMalloc(&scratch, how.scratch_bytes));
-  check(launch(batch, how, scratch, nullptr));
-  check(cudaGetLastError());
-  check(cudaDeviceSynchronize());
-  check(cudaFree(scratch));
-  return true;
+  return carried_out(batch);
+}
+
+bool respond(const Questions& given, int64_t) {
+  if (given.problems <= 0) return true;
+  Questions batch = given;
+  const int64_t count = batch.problems, nodes = batch.nodes;
+  Copies copies;
+  side(&copies, &batch.side, count, nodes);
+  for (const double** each : {&batch.price, &batch.proposal, &batch.start}) copies.there(each, count * nodes);
+  for (const double** each : {&batch.rho, &batch.epsilon, &batch.accuracy}) copies.there(each, count);
+  copies.there(&batch.max_rounds, count);
+  copies.back(&batch.plan, count * nodes);
+  copies.back(&batch.behind, count * nodes);
+  copies.back(&batch.rounds, count);
+  return carried_out(batch);
 }
 
 }  // namespace jaxcpp

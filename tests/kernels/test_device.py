@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.instances import SHAPES, TOLERANCE, alike, contracts
+from tests.kernels.questions import ours, questions
 
 pytestmark = pytest.mark.skipif(
     jax.default_backend() != "gpu" or not native.available("cuda"),
@@ -21,6 +22,8 @@ LARGER = {
     "more nodes than registers hold": {"places": 300, "columns": 80, "sources": 20},
     "more nodes than shared memory holds": {"places": 500, "columns": 60, "sources": 20},
 }
+
+ALONE = [name for name, shape in LARGER.items() if "weeks" not in shape]
 
 
 def search(sides, start, device, **settings):
@@ -47,6 +50,39 @@ def test_living_agrees_with_the_cpu_kernel(name):
     both = [jax.tree.map(lambda leaf: leaf[ended], each) for each in found]
     picked = native.Side(*(np.broadcast_to(leaf, (len(start), *np.shape(leaf)[1:]))[ended] for leaf in side))
     alike(both[0], both[1], (picked,), plan[ended])
+
+
+def answer(side, question, device, **settings):
+    """What a side answers on one device."""
+    with jax.default_device(device):
+        return jax.tree.map(np.asarray, ours(side, *question, **settings))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["small", "one node", "ties", "holes", "no mass", "stock", "many nodes", *ALONE],
+)
+def test_answers_agree_with_the_cpu_kernel(name):
+    side, _, start = contracts(**{**SHAPES, **LARGER}[name])
+    question = questions(len(start), start.shape[1], seed=3)
+    found, reference = (
+        answer(side, question, jax.devices(kind)[0], max_rounds=120) for kind in ("gpu", "cpu")
+    )
+    np.testing.assert_allclose(found.plan, reference.plan, atol=1e-8)
+    np.testing.assert_allclose(found.behind, reference.behind, atol=1e-5)
+    assert np.all(found.rounds <= 2 * reference.rounds + 3)
+
+
+def test_a_question_nobody_can_answer_stays_in_its_lane():
+    side, _, start = contracts(**SHAPES["stock"])
+    price, *rest = questions(len(start), start.shape[1], seed=3)
+    sound = answer(side, (price, *rest), jax.devices("gpu")[0])
+    spoiled = price.copy()
+    spoiled[1] = np.nan
+    found = answer(side, (spoiled, *rest), jax.devices("gpu")[0])
+    assert np.all(np.isnan(found.plan[1]))
+    for one, other in zip(found, sound, strict=True):
+        np.testing.assert_array_equal(np.delete(one, 1, axis=0), np.delete(other, 1, axis=0))
 
 
 def test_the_same_bits_alone_and_in_a_batch():

@@ -17,9 +17,11 @@ import jax
 import jaxcpp_kernels as native
 import numpy as np
 import pytest
-from jaxcpp_kernels import build, paths
+from jaxcpp_kernels import answers, build, paths
 
 from tests.kernels.instances import SHAPES, TOLERANCE, alike, contracts
+from tests.kernels.questions import ours, questions, twin
+from tests.transport.sides import random_side, stacked
 
 pytestmark = pytest.mark.slow
 
@@ -28,18 +30,30 @@ BLOCKS = [(1, 1), (8, 4)]  # threads of a block, of its warps
 
 
 @functools.cache
-def door(folder: Path, threads: int, lanes: int) -> str:
-    """The name under which XLA knows an emulated core; it takes a name once a process."""
-    name = f"jaxcpp_follow_emulated_{threads}"
-    library = ctypes.CDLL(str(compiled(folder / name, threads, lanes)))
-    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library.jaxcpp_follow), platform="cpu")
-    return name
+def doors(folder: Path, threads: int, lanes: int) -> list[str]:
+    """The names under which XLA knows an emulated core; it takes a name once a process."""
+    names = [f"jaxcpp_{call}_emulated_{threads}" for call in ("follow", "respond")]
+    library = ctypes.CDLL(str(compiled(folder / f"emulated-{threads}", threads, lanes)))
+    for name, symbol in zip(names, (library.jaxcpp_follow, library.jaxcpp_respond), strict=True):
+        jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(symbol), platform="cpu")
+    return names
 
 
 @pytest.fixture(scope="module", params=BLOCKS, ids=lambda block: f"{block[0]} threads, warps of {block[1]}")
-def emulated(request, tmp_path_factory):
-    """The name under which XLA knows the emulated core."""
-    return door(tmp_path_factory.getbasetemp(), *request.param)
+def known(request, tmp_path_factory):
+    """Names under which XLA knows the emulated core: what follows paths, and what answers questions."""
+    return doors(tmp_path_factory.getbasetemp(), *request.param)
+
+
+@pytest.fixture
+def emulate(known, monkeypatch):
+    """Called, puts the emulated core behind the kernels' functions."""
+
+    def put() -> None:
+        monkeypatch.setattr(paths, "TARGET", known[0])
+        monkeypatch.setattr(answers, "RESPOND", known[1])
+
+    return put
 
 
 def compiled(folder: Path, threads: int, lanes: int) -> Path:
@@ -58,14 +72,18 @@ def compiled(folder: Path, threads: int, lanes: int) -> Path:
         "-I",
         str(build.SOURCES),
     ]
-    sources = [str(build.SOURCES / "ffi.cpp"), str(HERE / "emulated.cpp")]
+    sources = [
+        str(build.SOURCES / "ffi.cpp"),
+        str(build.SOURCES / "answers_ffi.cpp"),
+        str(HERE / "emulated.cpp"),
+    ]
     options = ["-std=c++17", "-O1", "-fPIC", "-shared", "-pthread", *flags]
     subprocess.run([*command, *options, *sources, "-o", str(library)], check=True, timeout=500)
     return library
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_agrees_with_the_cpu_kernel(name, emulated, monkeypatch):
+def test_agrees_with_the_cpu_kernel(name, emulate):
     ours, theirs, start = contracts(**SHAPES[name])
 
     def search():
@@ -73,12 +91,12 @@ def test_agrees_with_the_cpu_kernel(name, emulated, monkeypatch):
         return jax.tree.map(np.asarray, found)
 
     reference = search()
-    monkeypatch.setattr(paths, "TARGET", emulated)
+    emulate()
     alike(search(), reference, (ours, theirs))
 
 
 @pytest.mark.parametrize("name", ["small", "weeks", "holes", "stock", "closed nodes", "many nodes"])
-def test_living_agrees_with_the_cpu_kernel(name, emulated, monkeypatch):
+def test_living_agrees_with_the_cpu_kernel(name, emulate):
     side, _, start = contracts(**SHAPES[name])
     plan = np.random.default_rng(5).dirichlet(np.full(start.shape[1], 2.0), len(start))
 
@@ -87,7 +105,7 @@ def test_living_agrees_with_the_cpu_kernel(name, emulated, monkeypatch):
         return jax.tree.map(np.asarray, found)
 
     reference = search()
-    monkeypatch.setattr(paths, "TARGET", emulated)
+    emulate()
     mine = search()
     np.testing.assert_allclose(mine.gap[~reference.done], reference.gap[~reference.done], rtol=0.5)
     ended = reference.done
@@ -96,9 +114,9 @@ def test_living_agrees_with_the_cpu_kernel(name, emulated, monkeypatch):
     alike(both[0], both[1], (picked,), plan[ended])
 
 
-def test_no_rounds_and_unsound_input_come_back_as_they_were(emulated, monkeypatch):
+def test_no_rounds_and_unsound_input_come_back_as_they_were(emulate):
     ours, theirs, start = contracts(**SHAPES["small"])
-    monkeypatch.setattr(paths, "TARGET", emulated)
+    emulate()
     spoiled = np.array(ours.mass)
     spoiled[1, 2] = np.nan
     limit = np.array([0, 200, 200, 3], np.int32)
@@ -111,10 +129,10 @@ def test_no_rounds_and_unsound_input_come_back_as_they_were(emulated, monkeypatc
     assert found.rounds[3] == 3
 
 
-def test_a_contract_twice_in_a_batch(emulated, monkeypatch):
+def test_a_contract_twice_in_a_batch(emulate):
     """The same bits: what the others are does not matter."""
     ours, theirs, start = contracts(**SHAPES["everything"])
-    monkeypatch.setattr(paths, "TARGET", emulated)
+    emulate()
     twice = jax.tree.map(
         lambda leaf: np.concatenate([leaf, leaf]) if np.ndim(leaf) else leaf, (ours, theirs, start)
     )
@@ -123,12 +141,69 @@ def test_a_contract_twice_in_a_batch(emulated, monkeypatch):
         np.testing.assert_array_equal(np.asarray(leaf)[: len(start)], np.asarray(leaf)[len(start) :])
 
 
+def asked(name):
+    """A batch of sides, and questions to them."""
+    side, _, start = contracts(**SHAPES[name])
+    return side, questions(len(start), start.shape[1], seed=3)
+
+
+@pytest.mark.parametrize(
+    "name", ["small", "one node", "ties", "holes", "no mass", "stock", "lost sales", "many nodes"]
+)
+def test_answers_agree_with_the_cpu_kernel(name, emulate):
+    side, question = asked(name)
+    reference = jax.tree.map(np.asarray, ours(side, *question, max_rounds=120))
+    emulate()
+    found = jax.tree.map(np.asarray, ours(side, *question, max_rounds=120))
+    np.testing.assert_allclose(found.plan, reference.plan, atol=1e-8)
+    # Where a plan is held at nothing by stock, the price behind it hardly matters, and is known less well.
+    np.testing.assert_allclose(found.behind, reference.behind, atol=1e-5)
+    assert np.all(found.rounds <= 2 * reference.rounds + 3)
+
+
+def test_answers_agree_with_the_twin(emulate):
+    """Closed nodes, stock, holes and private nodes without mass."""
+    sides = stacked([random_side(seed) for seed in range(12)])
+    question = questions(len(sides.cost), sides.cost.shape[1])
+    emulate()
+    found = ours(sides, *question, max_rounds=120)
+    plan, price = twin(sides, *question)
+    np.testing.assert_allclose(found.plan, plan, atol=1e-8)
+    np.testing.assert_allclose(found.behind, price, atol=1e-6)
+
+
+def test_questions_nobody_can_answer_stay_in_their_lane(emulate):
+    side, (price, proposal, rho, epsilon, start) = asked("small")
+    emulate()
+    sound = ours(side, price, proposal, rho, epsilon, start)
+    for spoiled in ("mass", "price", "rho"):
+        mass, prices, weights = np.array(side.mass), price.copy(), rho.copy()
+        {"mass": mass, "price": prices, "rho": weights}[spoiled][1] = np.nan
+        found = ours(side._replace(mass=mass), prices, proposal, weights, epsilon, start)
+        assert np.all(np.isnan(np.asarray(found.plan)[1]))
+        assert int(found.rounds[1]) == 0
+        np.testing.assert_array_equal(np.asarray(found.behind)[1], start[1])
+        for one, other in zip(found, sound, strict=True):
+            np.testing.assert_array_equal(np.delete(one, 1, axis=0), np.delete(other, 1, axis=0))
+
+
+def test_answers_out_of_rounds_are_plans_all_the_same(emulate):
+    side, question = asked("small")
+    limit = np.array([-1, 0, 1, 2], np.int32)
+    reference = ours(side, *question, accuracy=0.0, max_rounds=limit)
+    emulate()
+    found = ours(side, *question, accuracy=0.0, max_rounds=limit)
+    np.testing.assert_array_equal(found.rounds, [0, 0, 1, 2])
+    np.testing.assert_allclose(found.plan, reference.plan, atol=1e-6)
+    np.testing.assert_allclose(found.behind, reference.behind, atol=1e-6)
+
+
 @pytest.mark.exhaustive
 @pytest.mark.timeout(1500)
 def test_the_cpu_kernels_own_tests(tmp_path):
     """All of them, with the emulated core behind the door."""
     library = compiled(tmp_path, 1, 1)
-    tests = [str(HERE / f"test_{name}.py") for name in ("paths", "sides", "garbage", "batches")]
+    tests = [str(HERE / f"test_{name}.py") for name in ("paths", "sides", "answers", "garbage", "batches")]
     # What space plus time sums to is rounded elsewhere than in one matrix, and a fresh process has the
     # CPU's library.
     command = [

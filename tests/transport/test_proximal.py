@@ -59,7 +59,7 @@ def respond(door: bool, side: Side, price: Array, proposal: Array, rho: Array, e
 @pytest.mark.parametrize("rho", [0.5, 20.0])
 @pytest.mark.parametrize("door", [False, True], ids=["past the door", "through the door"])
 def test_no_plan_is_better_by_more_than_the_smoothing(epsilon, rho, door):
-    if door and not kernels.answers(jnp.zeros(())):
+    if door and not kernels.usable(jnp.zeros(())):
         pytest.skip(f"native kernels: {kernels.shut()}")
     rng = np.random.default_rng(0)
     sides = [random_side(seed) for seed in range(COUNT)]

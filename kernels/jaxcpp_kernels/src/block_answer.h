@@ -228,23 +228,36 @@ JAXCPP_BLOCK void add_stock(const Party& party, Contract& c, int i, double price
   *through += stock;
 }
 
+// Who is across the table of the retailer at a node, or of the one side: the supplier, or a fixed plan.
+struct Across {
+  bool living;
+
+  // Closes node `i`, where the columns' flows are summed up, by what comes from across.
+  JAXCPP_BLOCK void close(Contract& c, int i, double price, double epsilon, Totals* totals, double* through) const {
+    if (!living) {
+      add_stock(c.supplier, c, i, -price, -1.0, epsilon, totals, through);
+      totals->spend -= price * c.gradient[i];
+      return;
+    }
+    const double paid = price * c.fixed[i];
+    totals->spend -= price * c.gradient[i] - paid;
+    totals->value -= paid;
+    totals->bound -= paid;
+    c.gradient[i] -= c.fixed[i];
+  }
+
+  JAXCPP_BLOCK double spend(double sum) const { return living ? size_of(sum) : sum; }
+};
+
 // From the columns' flows to the imbalance and its drift, node by node.
-JAXCPP_BLOCK void close_nodes(const Block& block, Contract& c, bool living, double epsilon, Totals* totals,
+template <typename Other>
+JAXCPP_BLOCK void close_nodes(const Block& block, Contract& c, const Other& other, double epsilon, Totals* totals,
                               double* imbalance) {
   for (int i = block.thread(); i < c.n; i += block.threads()) {
-    const double price = c.trial[i];
     double through = c.inflow[i];
-    add_stock(c.retailer, c, i, price, 1.0, epsilon, totals, &through);
-    if (!living) add_stock(c.supplier, c, i, -price, -1.0, epsilon, totals, &through);
+    add_stock(c.retailer, c, i, c.trial[i], 1.0, epsilon, totals, &through);
+    other.close(c, i, c.trial[i], epsilon, totals, &through);
     c.ground[i] += kRidge * through;
-    totals->spend -= price * c.gradient[i];
-    if (living) {
-      const double paid = price * c.fixed[i];
-      totals->value -= paid;
-      totals->bound -= paid;
-      totals->spend += paid;
-      c.gradient[i] -= c.fixed[i];
-    }
     *imbalance += size_of(c.gradient[i]);
   }
 }
@@ -252,8 +265,8 @@ JAXCPP_BLOCK void close_nodes(const Block& block, Contract& c, bool living, doub
 // The smoothed dual at the trial, its gradient (the imbalance), the path's right-hand side (to
 // `tangent`) and the slope times epsilon. Every coupling counts, however faint: it may be all that holds
 // two parts of the network together.
-template <int kPer>
-JAXCPP_BLOCK Totals look(Block& block, Contract& c, bool living, double epsilon, double* imbalance) {
+template <int kPer, typename Other>
+JAXCPP_BLOCK Totals look(Block& block, Contract& c, const Other& other, double epsilon, double* imbalance) {
   const double per_epsilon = 1.0 / epsilon;
   Totals mine = {0.0, 0.0, 0.0, 0.0};
   Flows<kPer> flows;
@@ -285,13 +298,13 @@ JAXCPP_BLOCK Totals look(Block& block, Contract& c, bool living, double epsilon,
   gather<kPer>(block, c, flows, kDrift, c.tangent);
   gather<kPer>(block, c, flows, kGround, c.ground);
   *imbalance = 0.0;
-  close_nodes(block, c, living, epsilon, &mine, imbalance);
+  close_nodes(block, c, other, epsilon, &mine, imbalance);
   double sums[5] = {mine.value, mine.bias, mine.bound, mine.spend, *imbalance};
   block.sum(sums);
   *imbalance = sums[4];
   // What is paid for flows and for the fixed plan is no spend, and the sums have left it out.
   const double spend = sums[3] + sums[0] + sums[1];
-  return Totals{sums[0], sums[1], sums[2], living ? size_of(spend) : spend};
+  return Totals{sums[0], sums[1], sums[2], other.spend(spend)};
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace {
 
 using jaxcpp::Batch;
 using jaxcpp::Problem;
+using jaxcpp::Questions;
 using jaxcpp::Sides;
 using jaxcpp::SideView;
 
@@ -28,7 +29,6 @@ struct alignas(16) Four {
 // The largest a problem of a batch can be.
 struct Extent {
   int nodes, columns[2], places[2], weeks[2];
-  bool living;
 };
 
 struct Party {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "block_answer.h"
+#include "block_extent.h"
 
 namespace {
 
@@ -21,16 +22,13 @@ JAXCPP_BLOCK void finish(Block& block, Contract& c, double epsilon) {
 // One round: look at the trial, accept or reject it, choose the next. False where there is no way on.
 template <int kPer>
 JAXCPP_BLOCK bool advance(Block& block, Contract& c, const Problem& problem, Progress* at, jaxcpp::Result* result) {
-  const bool living = problem.plan != nullptr;
+  const Across across = {problem.plan != nullptr};
   double imbalance;
-  const Totals seen = look<kPer>(block, c, living, at->trial_epsilon, &imbalance);
+  const Totals seen = look<kPer>(block, c, across, at->trial_epsilon, &imbalance);
   ++result->rounds;
   if (!finite(seen.value) && !at->moved) return false;
   if (at->moved && !rises(*at, seen.value)) {
-    for (int i = block.thread(); i < c.n; i += block.threads()) {
-      c.move[i] *= kCut;
-      c.trial[i] = c.price[i] + c.move[i];
-    }
+    cut_move(block, c);
     cut(at);
     result->done = at->rejected >= kStalled;
     return !result->done;
@@ -81,47 +79,16 @@ JAXCPP_BLOCK void follow_one(Block& block, const Problem& problem, Contract& c, 
   for (int i = block.thread(); i < c.n; i += block.threads()) result->price[c.node[i]] = c.price[i];
 }
 
-// Solve what the queue gives until it is empty: a slow contract holds up nobody but its block.
 template <int kPer>
-JAXCPP_BLOCK void work_off(Block& block, const Batch& batch, Contract& c, uint32_t* queue) {
-  for (;;) {
-    const int64_t index = block.next(queue);
-    if (index >= batch.problems) return;
-    jaxcpp::Result result;
-    result.price = batch.price + index * batch.nodes;
-    follow_one<kPer>(block, jaxcpp::problem_at(batch, index), c, &result);
-    if (block.thread() != 0) continue;
-    batch.out_epsilon[index] = result.epsilon;
-    batch.gap[index] = result.gap;
-    batch.rounds[index] = result.rounds;
-    batch.done[index] = result.done;
-  }
-}
-
-// How many nodes each thread of a warp looks after, outside option included, where they are few
-// enough for its registers; else 0.
-inline int nodes_per_lane(int64_t nodes) {
-  const int64_t padded = (nodes + kEdge) / kEdge * kEdge;
-  for (int per = 1; per <= 8; per *= 2)
-    if (padded <= int64_t(per) * kLanes) return per;
-  return 0;
-}
-
-// The extent of a batch; false where it is beyond all bounds.
-inline bool measure(const Batch& batch, Extent* extent) {
-  constexpr int64_t kMost = int64_t(1) << 28;  // lanes and tiles are counted in 32 bits
-  if (batch.problems >= int64_t(1) << 31 || batch.nodes >= kMostPlaces / 2) return false;
-  const Sides* const sides[] = {&batch.retailer, &batch.supplier};
-  for (int s = 0; s < 2; ++s) {
-    if (sides[s]->columns > kMost || sides[s]->weeks >= kMostWeeks) return false;
-    if ((sides[s]->columns + 1) * (batch.nodes + 1) > kMost) return false;
-    extent->columns[s] = int(sides[s]->columns);
-    extent->weeks[s] = int(sides[s]->weeks);
-    extent->places[s] = int(batch.nodes / sides[s]->weeks);
-  }
-  extent->nodes = int(batch.nodes);
-  extent->living = batch.plan != nullptr;
-  return true;
+JAXCPP_BLOCK void follow_at(Block& block, const Batch& batch, Contract& c, int64_t index) {
+  jaxcpp::Result result;
+  result.price = batch.price + index * batch.nodes;
+  follow_one<kPer>(block, jaxcpp::problem_at(batch, index), c, &result);
+  if (block.thread() != 0) return;
+  batch.out_epsilon[index] = result.epsilon;
+  batch.gap[index] = result.gap;
+  batch.rounds[index] = result.rounds;
+  batch.done[index] = result.done;
 }
 
 }  // namespace

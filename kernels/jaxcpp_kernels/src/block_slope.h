@@ -266,4 +266,12 @@ JAXCPP_BLOCK double direct(Block& block, Contract& c, double epsilon, double lon
   return far;
 }
 
+// A rejected move is cut.
+JAXCPP_BLOCK void cut_move(const Block& block, Contract& c) {
+  for (int i = block.thread(); i < c.n; i += block.threads()) {
+    c.move[i] *= kCut;
+    c.trial[i] = c.price[i] + c.move[i];
+  }
+}
+
 }  // namespace

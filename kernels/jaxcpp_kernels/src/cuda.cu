@@ -2,6 +2,7 @@
 #include "cuda.h"
 
 #include "block_path.h"
+#include "block_proximal.h"
 
 namespace jaxcpp {
 namespace {
@@ -25,9 +26,9 @@ size_t rounded(size_t bytes) { return (bytes + 255) / 256 * 256; }
 template <int kPer>
 constexpr int kSideBySide = kPer == 1 || kPer == 2 || kPer == 4 ? 2 : 1;
 
-template <int kPer, Home kHome>
-__global__ void __launch_bounds__(kMostThreads, kSideBySide<kPer>) follow(Batch batch, Shape shape, char* scratch) {
-  extern __shared__ __align__(16) char shared[];
+// A block's memory, and what it works off.
+template <int kPer, Home kHome, typename AnyBatch, typename One>
+__device__ __forceinline__ void run(const AnyBatch& batch, const Shape& shape, char* scratch, char* shared, One one) {
   Contract contract;
   Arena fast{shared, kPadBytes, kBlockAlign};
   Arena slow{scratch + kQueueBytes + blockIdx.x * shape.apart, 0, kBlockAlign};
@@ -35,24 +36,50 @@ __global__ void __launch_bounds__(kMostThreads, kSideBySide<kPer>) follow(Batch 
   Arena* const far = kHome == kShared ? &fast : &slow;
   lay_out(&contract, shape.extent, int(blockDim.x) / kLanes, kPer == 0, near, far);
   Block block(reinterpret_cast<double*>(shared));
-  work_off<kPer>(block, batch, contract, reinterpret_cast<uint32_t*>(scratch));
+  work_off(block, batch.problems, reinterpret_cast<uint32_t*>(scratch),
+           [&](int64_t index) { one(block, contract, index); });
 }
 
-using Kernel = void (*)(Batch, Shape, char*);
+template <int kPer, Home kHome>
+__global__ void __launch_bounds__(kMostThreads, kSideBySide<kPer>) follow(Batch batch, Shape shape, char* scratch) {
+  extern __shared__ __align__(16) char shared[];
+  run<kPer, kHome>(batch, shape, scratch, shared, [&](Block& block, Contract& contract, int64_t index) {
+    follow_at<kPer>(block, batch, contract, index);
+  });
+}
 
-Kernel kernel_for(int per, Home home) {
+template <int kPer, Home kHome>
+__global__ void __launch_bounds__(kMostThreads, kSideBySide<kPer>) respond(Questions batch, Shape shape, char* scratch) {
+  extern __shared__ __align__(16) char shared[];
+  run<kPer, kHome>(batch, shape, scratch, shared, [&](Block& block, Contract& contract, int64_t index) {
+    respond_at<kPer>(block, batch, contract, index);
+  });
+}
+
+template <int kPer, Home kHome>
+const void* kernel_of(const Batch&) {
+  return reinterpret_cast<const void*>(follow<kPer, kHome>);
+}
+
+template <int kPer, Home kHome>
+const void* kernel_of(const Questions&) {
+  return reinterpret_cast<const void*>(respond<kPer, kHome>);
+}
+
+template <typename AnyBatch>
+const void* kernel_for(const AnyBatch& batch, int per, Home home) {
   const bool apart = home != kShared;
   switch (per) {
     case 1:
-      return apart ? follow<1, kCostsApart> : follow<1, kShared>;
+      return apart ? kernel_of<1, kCostsApart>(batch) : kernel_of<1, kShared>(batch);
     case 2:
-      return apart ? follow<2, kCostsApart> : follow<2, kShared>;
+      return apart ? kernel_of<2, kCostsApart>(batch) : kernel_of<2, kShared>(batch);
     case 4:
-      return apart ? follow<4, kCostsApart> : follow<4, kShared>;
+      return apart ? kernel_of<4, kCostsApart>(batch) : kernel_of<4, kShared>(batch);
     case 8:
-      return follow<8, kCostsApart>;
+      return kernel_of<8, kCostsApart>(batch);
     default:
-      return home == kApart ? follow<0, kApart> : follow<0, kCostsApart>;
+      return home == kApart ? kernel_of<0, kApart>(batch) : kernel_of<0, kCostsApart>(batch);
   }
 }
 
@@ -85,14 +112,8 @@ Home home_for(const Extent& extent, int threads, size_t limit, int* per) {
   return kApart;
 }
 
-}  // namespace
-
-bool in_bounds(const Batch& batch) {
-  Extent extent;
-  return measure(batch, &extent);
-}
-
-cudaError_t plan_launch(const Batch& batch, Launch* out) {
+template <typename AnyBatch>
+cudaError_t planned(const AnyBatch& batch, Launch* out) {
   Shape shape;
   if (!measure(batch, &shape.extent)) return cudaErrorInvalidValue;
   int device, limit, processors, resident;
@@ -104,7 +125,7 @@ cudaError_t plan_launch(const Batch& batch, Launch* out) {
   out->threads = threads_for(shape.extent);
   const Home home = home_for(shape.extent, out->threads, size_t(limit), &per);
   count_bytes(shape.extent, out->threads, per == 0, home, &out->shared_bytes, &shape.apart);
-  out->kernel = reinterpret_cast<const void*>(kernel_for(per, home));
+  out->kernel = kernel_for(batch, per, home);
   error = cudaFuncSetAttribute(out->kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(out->shared_bytes));
   if (error != cudaSuccess) return error;
   error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, out->kernel, out->threads, out->shared_bytes);
@@ -115,17 +136,39 @@ cudaError_t plan_launch(const Batch& batch, Launch* out) {
   return cudaSuccess;
 }
 
-cudaError_t launch(const Batch& batch, const Launch& how, void* scratch, cudaStream_t stream) {
+template <typename AnyBatch>
+cudaError_t started(const AnyBatch& batch, const Launch& how, void* scratch, cudaStream_t stream) {
   Shape shape;
   if (!measure(batch, &shape.extent)) return cudaErrorInvalidValue;
   shape.apart = (how.scratch_bytes - 2 * kQueueBytes) / size_t(how.blocks);
   char* memory = reinterpret_cast<char*>(rounded(reinterpret_cast<size_t>(scratch)));
   cudaError_t error = cudaMemsetAsync(memory, 0, kQueueBytes, stream);
   if (error != cudaSuccess) return error;
-  Batch copy = batch;
+  AnyBatch copy = batch;
   void* arguments[] = {&copy, &shape, &memory};
   return cudaLaunchKernel(how.kernel, dim3(unsigned(how.blocks)), dim3(unsigned(how.threads)), arguments,
                           how.shared_bytes, stream);
+}
+
+template <typename AnyBatch>
+bool counted(const AnyBatch& batch) {
+  Extent extent;
+  return measure(batch, &extent);
+}
+
+}  // namespace
+
+bool in_bounds(const Batch& batch) { return counted(batch); }
+bool in_bounds(const Questions& batch) { return counted(batch); }
+
+cudaError_t plan_launch(const Batch& batch, Launch* out) { return planned(batch, out); }
+cudaError_t plan_launch(const Questions& batch, Launch* out) { return planned(batch, out); }
+
+cudaError_t launch(const Batch& batch, const Launch& how, void* scratch, cudaStream_t stream) {
+  return started(batch, how, scratch, stream);
+}
+cudaError_t launch(const Questions& batch, const Launch& how, void* scratch, cudaStream_t stream) {
+  return started(batch, how, scratch, stream);
 }
 
 }  // namespace jaxcpp

@@ -17,12 +17,15 @@ struct Launch {
 
 // Are its problems small enough for what counts them?
 bool in_bounds(const Batch& batch);
+bool in_bounds(const Questions& batch);
 
 // Choose a kernel and its shape for the current device.
 cudaError_t plan_launch(const Batch& batch, Launch* out);
+cudaError_t plan_launch(const Questions& batch, Launch* out);
 
 // Start it; results are there when the stream has come past it. What comes out does not, for one
 // problem, depend on the others.
 cudaError_t launch(const Batch& batch, const Launch& how, void* scratch, cudaStream_t stream);
+cudaError_t launch(const Questions& batch, const Launch& how, void* scratch, cudaStream_t stream);
 
 }  // namespace jaxcpp

@@ -1,6 +1,6 @@
-// The CUDA device's door to XLA.
-#include "call.h"
+// The CUDA device's doors to XLA.
 #include "cuda.h"
+#include "questions.h"
 
 namespace {
 
@@ -33,29 +33,43 @@ class Scratch {
   void *memory_ = nullptr, *own_ = nullptr;
 };
 
-ffi::Error Follow(cudaStream_t stream, ffi::ScratchAllocator scratch, JAXCPP_CALL_ARGUMENTS) {
-  (void)threads;  // the processor's
-  Batch batch;
-  if (!JAXCPP_CALL.fits(&batch)) return misfit();
-  if (batch.taken) return ffi::Error::InvalidArgument("jaxcpp_kernels: flows are settled on the CPU only");
+template <typename AnyBatch>
+ffi::Error run(cudaStream_t stream, ffi::ScratchAllocator* scratch, const AnyBatch& batch) {
   if (batch.problems <= 0) return ffi::Error::Success();
   if (!jaxcpp::in_bounds(batch)) return no_memory();
   jaxcpp::Launch how;
   const cudaError_t planned = jaxcpp::plan_launch(batch, &how);
   if (planned != cudaSuccess) return failure("no launch", planned);
-  const Scratch memory(&scratch, how.scratch_bytes, stream);
+  const Scratch memory(scratch, how.scratch_bytes, stream);
   if (!memory.memory()) return no_memory();
   const cudaError_t started = jaxcpp::launch(batch, how, memory.memory(), stream);
   return started == cudaSuccess ? ffi::Error::Success() : failure("not started", started);
 }
 
+ffi::Error Follow(cudaStream_t stream, ffi::ScratchAllocator scratch, JAXCPP_CALL_ARGUMENTS) {
+  (void)threads;  // the processor's
+  Batch batch;
+  if (!JAXCPP_CALL.fits(&batch)) return misfit();
+  if (batch.taken) return ffi::Error::InvalidArgument("jaxcpp_kernels: flows are settled on the CPU only");
+  return run(stream, &scratch, batch);
+}
+
+ffi::Error Respond(cudaStream_t stream, ffi::ScratchAllocator scratch, JAXCPP_ASKED_ARGUMENTS) {
+  (void)threads;  // the processor's
+  Questions batch;
+  if (!JAXCPP_ASKED.fits(&batch)) return misfit();
+  return run(stream, &scratch, batch);
+}
+
+auto on_device() { return ffi::Ffi::Bind().Ctx<ffi::PlatformStream<cudaStream_t>>().Ctx<ffi::ScratchAllocator>(); }
+
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) XLA_FFI_Error* jaxcpp_follow_cuda(XLA_FFI_CallFrame*);
+extern "C" __attribute__((visibility("default"))) XLA_FFI_Error* jaxcpp_respond_cuda(XLA_FFI_CallFrame*);
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(
-    jaxcpp_follow_cuda, Follow,
-    with_arrays(ffi::Ffi::Bind().Ctx<ffi::PlatformStream<cudaStream_t>>().Ctx<ffi::ScratchAllocator>()));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxcpp_follow_cuda, Follow, with_arrays(on_device()));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxcpp_respond_cuda, Respond, with_questions(on_device()));
 
 extern "C" {
 

@@ -41,7 +41,7 @@ JAXCPP_DEVICE Problem problem_at(const Batch& batch, int64_t index) {
   return problem;
 }
 
-inline Question question_at(const Questions& batch, int64_t index) {
+JAXCPP_DEVICE Question question_at(const Questions& batch, int64_t index) {
   Question question;
   question.nodes = batch.nodes;
   question.side = view(batch.side, index, batch.nodes);

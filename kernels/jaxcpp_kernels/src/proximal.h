@@ -8,8 +8,6 @@
 
 namespace {
 
-constexpr double kLongest = 0.05;  // of the cost scale: the first step of an answer may move a price by as much
-
 struct Proximal {
   Side side;
   Laplacian slope;

@@ -1,6 +1,6 @@
 // The rules of the path, jaxcpp/transport/path.py's state machine: what is accepted, how far a step may
-// go, when epsilon falls, when it is over. The CPU core (path.h) and the GPU core (block_path.h) share
-// them; each has its own way to look at a price and to find a direction.
+// go, when epsilon falls, when it is over. The CPU core (path.h, proximal.h) and the GPU core (block_path.h,
+// block_proximal.h) share them; each has its own way to look at a price and to find a direction.
 #pragma once
 
 #include "scalar.h"
@@ -19,6 +19,8 @@ constexpr double kAim = 0.5;           // of the target: what the last epsilon i
 constexpr double kLeastSpend = 1e-6;   // what the tolerance is relative to, at least
 constexpr double kPrecision = 0x1p-52;
 constexpr int kStalled = 8;            // rejections in a row after which rounding error is all that is left
+
+constexpr double kLongest = 0.05;      // of the cost scale: how far an answer's first step may move a price
 
 constexpr double kMissing = 1e300;     // cost of a missing lane
 constexpr double kLeastPivot = 1e-36;  // near the smallest float
