@@ -41,6 +41,7 @@ CORE = ("-fno-exceptions", "-fno-rtti")
 LEVELS = {"v1": (), "v3": ("-march=x86-64-v3",), "v4": ("-march=x86-64-v4",)}
 """Copies of the core, by x86-64 level; other processors get the first alone."""
 
+CUDA_KERNELS = ("cuda.cu", "cuda_answers.cu")
 CUDA = ("-std=c++17", "-O3", "-Xcompiler", "-fPIC,-fvisibility=hidden", "--threads", "0")
 DEVICES = (
     "-gencode=arch=compute_80,code=sm_80",
@@ -144,15 +145,20 @@ def build_cuda(library: Path = CUDA_LIBRARY) -> Path:
     flags = [*CUDA, f'-DJAXCPP_FINGERPRINT="{fingerprint()}"', "-isystem", str(include)]
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         out = Path(folder)
-        kernels, door = out / "cuda.o", out / "cuda_ffi.o"
-        report = _run(
-            [command, *flags, *DEVICES, "-Xptxas", "-v", "-c", str(SOURCES / "cuda.cu"), "-o", str(kernels)]
-        )
-        _run([command, *flags, "-c", str(SOURCES / "cuda_ffi.cpp"), "-o", str(door)])
+
+        def compiled(name: str, *options: str) -> str:
+            target = str(out / f"{name}.o")
+            return _run([command, *flags, *options, "-c", str(SOURCES / name), "-o", target])
+
+        with ThreadPoolExecutor(max_workers=max(1, len(os.sched_getaffinity(0)))) as pool:
+            door = pool.submit(compiled, "cuda_ffi.cpp")
+            reports = list(pool.map(lambda name: compiled(name, *DEVICES, "-Xptxas", "-v"), CUDA_KERNELS))
+            door.result()
+        objects = [str(out / f"{name}.o") for name in (*CUDA_KERNELS, "cuda_ffi.cpp")]
         linked = out / library.name
-        _run([command, "-shared", "-cudart", "static", *DEVICES, "-o", str(linked), str(kernels), str(door)])
+        _run([command, "-shared", "-cudart", "static", *DEVICES, "-o", str(linked), *objects])
         linked.replace(library)
-    (library.parent / CUDA_REPORT.name).write_text("".join(f"{line}\n" for line in _resources(report)))
+    (library.parent / CUDA_REPORT.name).write_text("".join(f"{line}\n" for line in _resources("".join(reports))))
     return library
 
 
@@ -161,8 +167,9 @@ def _resources(report: str) -> list[str]:
     lines, name = [], ""
     spilled = "0"
     for line in report.splitlines():
-        if found := re.search(r"(follow|respond)ILi(\d)\w*?E(\d)E.*'(sm_\d+)'", line):
-            name = f"{found[4]}: {found[1]}, {found[2]} nodes a thread, memory {found[3]}"
+        if found := re.search(r"(follow|respond)ILi(\d)ELi(\d)\w*?E(\d)E.*'(sm_\d+)'", line):
+            kernel, per, split, memory, device = found.groups()
+            name = f"{device}: {kernel}, {per} nodes a thread, {split} columns a warp, memory {memory}"
         elif found := re.search(r"(\d+) bytes spill stores", line):
             spilled = found[1]
         elif name and (found := re.search(r"Used (\d+) registers", line)):

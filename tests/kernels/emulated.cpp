@@ -40,49 +40,63 @@ void run(const Extent& extent, int64_t problems, One one) {
   free(far);
 }
 
-template <int kPer>
-void run(const Batch& batch, const Extent& extent) {
-  run<kPer>(extent, batch.problems, [&batch](Block& block, Contract& contract, int64_t index) {
-    follow_at<kPer>(block, batch, contract, index);
+template <int kPer, int kSplit>
+void run(const Batch& batch, const Extent& extent, Pass pass) {
+  run<kPer>(extent, batch.problems, [&](Block& block, const Contract& contract, int64_t index) {
+    follow_at<kPer, kSplit>(block, batch, extent, pass, contract, index);
   });
 }
 
-template <int kPer>
-void run(const Questions& batch, const Extent& extent) {
-  run<kPer>(extent, batch.problems, [&batch](Block& block, Contract& contract, int64_t index) {
-    respond_at<kPer>(block, batch, contract, index);
+template <int kPer, int kSplit>
+void run(const Questions& batch, const Extent& extent, Pass) {
+  run<kPer>(extent, batch.problems, [&batch](Block& block, const Contract& contract, int64_t index) {
+    respond_at<kPer, kSplit>(block, batch, contract, index);
   });
 }
 
 template <typename AnyBatch>
-bool work(const AnyBatch& batch) {
-  Extent extent;
-  if (batch.problems <= 0) return true;
-  if (!measure(batch, &extent)) return false;
-  switch (nodes_per_lane(batch.nodes)) {
+void work(const AnyBatch& batch, const Extent& extent, Pass pass) {
+  const Reach reach = reach_of(extent.nodes);
+#if JAXCPP_BLOCK_LANES >= 16
+  if (reach.split == 4) return run<1, 4>(batch, extent, pass);
+#endif
+#if JAXCPP_BLOCK_LANES >= 8
+  if (reach.split == 2) return run<1, 2>(batch, extent, pass);
+#endif
+  switch (reach.per) {
     case 1:
-      run<1>(batch, extent);
-      break;
+      return run<1, 1>(batch, extent, pass);
     case 2:
-      run<2>(batch, extent);
-      break;
+      return run<2, 1>(batch, extent, pass);
     case 4:
-      run<4>(batch, extent);
-      break;
+      return run<4, 1>(batch, extent, pass);
     case 8:
-      run<8>(batch, extent);
-      break;
+      return run<8, 1>(batch, extent, pass);
     default:
-      run<0>(batch, extent);
+      return run<0, 1>(batch, extent, pass);
   }
-  return true;
 }
 
 }  // namespace
 
 int instruction_set() { return 1; }
 
-bool solve(const Batch& batch, int64_t) { return work(batch); }
-bool respond(const Questions& batch, int64_t) { return work(batch); }
+bool solve(const Batch& batch, int64_t) {
+  Extent all, joined;
+  if (batch.problems <= 0) return true;
+  if (!measure(batch, &all)) return false;
+  const bool twice = measure_joined(batch, &joined);
+  if (twice) work(batch, joined, kSmaller);
+  work(batch, all, twice ? kLeft : kEveryone);
+  return true;
+}
+
+bool respond(const Questions& batch, int64_t) {
+  Extent extent;
+  if (batch.problems <= 0) return true;
+  if (!measure(batch, &extent)) return false;
+  work(batch, extent, kEveryone);
+  return true;
+}
 
 }  // namespace jaxcpp

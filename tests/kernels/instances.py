@@ -81,6 +81,36 @@ def dual(sides, price, lane):
     return total
 
 
+def lanes_of(side):
+    """What a unit costs on every lane; inf where there is none."""
+    cost = np.asarray(side.cost)[:, :, None, :] + np.asarray(side.time)[:, None, :, :]
+    cost = cost.reshape(len(cost), -1, cost.shape[-1])
+    return np.where(np.asarray(side.open)[:, :, None], cost, np.inf)
+
+
+def worth(flows, sides):
+    """What flows cost, after every constraint on them has been seen to hold."""
+    ours, theirs = sides
+    for side, lane in ((ours, flows.taken), (theirs, flows.shipped)):
+        assert np.all(lane >= 0.0)
+        assert not np.any((lane > 0.0) & np.isinf(lanes_of(side))), "a missing lane is used"
+        assert np.all(lane.sum(axis=1) <= np.asarray(side.mass) + 1e-13)
+    np.testing.assert_allclose(flows.shipped.sum(axis=2), flows.proposal, atol=1e-9)
+    assert np.all(flows.taken.sum(axis=2) <= flows.proposal + np.asarray(ours.stock) + 1e-13)
+    total = 0.0
+    for side, lane in ((ours, flows.taken), (theirs, flows.shipped)):
+        cost = lanes_of(side)
+        total = total + np.sum(np.where(lane > 0.0, cost, 0.0) * lane, axis=(1, 2))
+        total = total + np.sum(side.outside * (side.mass - lane.sum(axis=1)), axis=1)
+    return total
+
+
+def same_worth(mine, reference, sides, done):
+    """Flows that cost the same, in the contracts that are done."""
+    costs = [worth(flows, sides)[done] for flows in (mine, reference)]
+    np.testing.assert_allclose(costs[0], costs[1], atol=6.0 * TOLERANCE)
+
+
 def alike(mine, reference, sides, plan=None):
     """As good as the CPU kernel's, contract by contract; the scale of costs and mass is 1."""
     lanes = len(reference.price)

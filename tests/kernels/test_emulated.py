@@ -19,14 +19,18 @@ import numpy as np
 import pytest
 from jaxcpp_kernels import answers, build, paths
 
-from tests.kernels.instances import SHAPES, TOLERANCE, alike, contracts
+from tests.kernels.instances import SHAPES, TOLERANCE, alike, contracts, same_worth
 from tests.kernels.questions import ours, questions, twin
 from tests.transport.sides import random_side, stacked
 
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).resolve().parent
-BLOCKS = [(1, 1), (8, 4)]  # threads of a block, of its warps
+BLOCKS = [
+    (1, 1),
+    (16, 8),
+    (16, 16),
+]  # threads of a block, of its warps; a wide one looks at several columns at once
 
 
 @functools.cache
@@ -82,17 +86,49 @@ def compiled(folder: Path, threads: int, lanes: int) -> Path:
     return library
 
 
+def path(sides, start, **settings):
+    found = native.solve_path(*sides, start, epsilon=0.05, tolerance=TOLERANCE, **settings)
+    return jax.tree.map(np.asarray, found)
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_agrees_with_the_cpu_kernel(name, emulate):
     ours, theirs, start = contracts(**SHAPES[name])
-
-    def search():
-        found = native.solve_path(ours, theirs, start, epsilon=0.05, tolerance=TOLERANCE)
-        return jax.tree.map(np.asarray, found)
-
-    reference = search()
+    reference = path((ours, theirs), start)
     emulate()
-    alike(search(), reference, (ours, theirs))
+    alike(path((ours, theirs), start), reference, (ours, theirs))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_flows_agree_with_the_cpu_kernel(name, emulate):
+    """Joined over the public nodes where that is smaller, as there; and so where retailers hold stock."""
+    ours, theirs, start = contracts(**SHAPES[name])
+    reference = path((ours, theirs), start, flows=True)
+    emulate()
+    found = path((ours, theirs), start, flows=True)
+    alike(found, reference, (ours, theirs))
+    same_worth(found.flows, reference.flows, (ours, theirs), found.done)
+
+
+def test_a_plan_is_settled_as_the_cpu_kernel_does(emulate):
+    """At any price: closed nodes, stock, holes, private nodes without mass, plans too large and too small."""
+    side = stacked([random_side(lane, stock=lane % 2 == 0) for lane in range(24)])
+    count, nodes = side.cost.shape[:2]
+    rng = np.random.default_rng(7)
+    price = rng.uniform(-1.0, 1.0, (count, nodes))
+    plan = np.linspace(0.5, 3.0, count)[:, None] * rng.uniform(0.0, 1.0, (count, nodes)) / nodes
+    epsilon = np.geomspace(0.3, 1e-5, count)
+
+    def settled():
+        one = native.Side(side.cost, side.mass, side.outside, side.stock)
+        found = native.solve_living(
+            one, plan, price, epsilon=epsilon, tolerance=TOLERANCE, max_rounds=0, flows=True
+        )
+        return found.flows.taken
+
+    reference = settled()
+    emulate()
+    np.testing.assert_allclose(settled(), reference, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["small", "weeks", "holes", "stock", "closed nodes", "many nodes"])
@@ -101,7 +137,7 @@ def test_living_agrees_with_the_cpu_kernel(name, emulate):
     plan = np.random.default_rng(5).dirichlet(np.full(start.shape[1], 2.0), len(start))
 
     def search():
-        found = native.solve_living(side, plan, start, epsilon=0.05, tolerance=TOLERANCE)
+        found = native.solve_living(side, plan, start, epsilon=0.05, tolerance=TOLERANCE, flows=True)
         return jax.tree.map(np.asarray, found)
 
     reference = search()
@@ -112,6 +148,8 @@ def test_living_agrees_with_the_cpu_kernel(name, emulate):
     both = [jax.tree.map(lambda leaf: leaf[ended], found) for found in (mine, reference)]
     picked = native.Side(*(np.broadcast_to(leaf, (len(start), *np.shape(leaf)[1:]))[ended] for leaf in side))
     alike(both[0], both[1], (picked,), plan[ended])
+    units = [found.flows.taken.sum(axis=2) for found in both]
+    np.testing.assert_allclose(units[0], units[1], atol=1e-9)
 
 
 def test_no_rounds_and_unsound_input_come_back_as_they_were(emulate):
@@ -136,7 +174,7 @@ def test_a_contract_twice_in_a_batch(emulate):
     twice = jax.tree.map(
         lambda leaf: np.concatenate([leaf, leaf]) if np.ndim(leaf) else leaf, (ours, theirs, start)
     )
-    found = native.solve_path(*twice, epsilon=0.05, tolerance=TOLERANCE)
+    found = native.solve_path(*twice, epsilon=0.05, tolerance=TOLERANCE, flows=True)
     for leaf in jax.tree.leaves(found):
         np.testing.assert_array_equal(np.asarray(leaf)[: len(start)], np.asarray(leaf)[len(start) :])
 
@@ -188,11 +226,11 @@ def test_questions_nobody_can_answer_stay_in_their_lane(emulate):
 
 
 def test_answers_out_of_rounds_are_plans_all_the_same(emulate):
-    side, question = asked("small")
+    side, (price, proposal, rho, epsilon, start) = asked("small")
     limit = np.array([-1, 0, 1, 2], np.int32)
-    reference = ours(side, *question, accuracy=0.0, max_rounds=limit)
+    reference = ours(side, price, proposal, rho, epsilon, start, 0.0, max_rounds=limit)
     emulate()
-    found = ours(side, *question, accuracy=0.0, max_rounds=limit)
+    found = ours(side, price, proposal, rho, epsilon, start, 0.0, max_rounds=limit)
     np.testing.assert_array_equal(found.rounds, [0, 0, 1, 2])
     np.testing.assert_allclose(found.plan, reference.plan, atol=1e-6)
     np.testing.assert_allclose(found.behind, reference.behind, atol=1e-6)

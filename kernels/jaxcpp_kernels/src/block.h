@@ -2,7 +2,7 @@
 // that stands in for it, so that the same code runs, and is tested, where there is no GPU.
 //
 // Every thread calls every function below, and all get the same answer; those named `warp_` concern
-// the threads of one warp. Sums are taken in a fixed order, so the same input gives the same bits.
+// the threads of one warp, or of each of its `kSplit` equal groups. Sums are taken in a fixed order, so the same input gives the same bits.
 #pragma once
 
 #include <stdint.h>
@@ -24,6 +24,7 @@ constexpr int kMostSums = 6;  // values summed together
 #ifdef __CUDACC__
 
 #define JAXCPP_BLOCK __device__ __forceinline__
+#define JAXCPP_ONCE __device__ __noinline__  // what a contract goes through once, with registers of its own
 
 constexpr int kLanes = 32;
 
@@ -40,26 +41,39 @@ class Block {
   JAXCPP_BLOCK void warp_sync() { __syncwarp(); }
   JAXCPP_BLOCK bool any(bool truth) { return __syncthreads_or(truth); }
   JAXCPP_BLOCK uint32_t warp_ballot(bool truth) { return __ballot_sync(~0u, truth); }
-  JAXCPP_BLOCK double warp_from(double value, int lane) { return __shfl_sync(~0u, value, lane); }
 
+  template <int kSplit>
+  JAXCPP_BLOCK double warp_from(double value, int lane) {
+    return __shfl_sync(~0u, value, lane, kLanes / kSplit);
+  }
+
+  template <int kSplit>
   JAXCPP_BLOCK double warp_least(double value) {
 #pragma unroll
-    for (int step = kLanes / 2; step; step /= 2) value = least(value, __shfl_xor_sync(~0u, value, step));
+    for (int step = kLanes / kSplit / 2; step; step /= 2) value = least(value, __shfl_xor_sync(~0u, value, step));
     return value;
   }
 
-  template <int kCount>
+  template <int kSplit, int kCount>
   JAXCPP_BLOCK void warp_sum(double (&value)[kCount]) {
 #pragma unroll
-    for (int step = kLanes / 2; step; step /= 2)
+    for (int step = kLanes / kSplit / 2; step; step /= 2)
 #pragma unroll
       for (int a = 0; a < kCount; ++a) value[a] += __shfl_xor_sync(~0u, value[a], step);
+  }
+
+  // The sum over the threads that stand at the same place of their groups.
+  template <int kSplit>
+  JAXCPP_BLOCK double groups_sum(double value) {
+#pragma unroll
+    for (int step = kLanes / kSplit; step < kLanes; step *= 2) value += __shfl_xor_sync(~0u, value, step);
+    return value;
   }
 
   template <int kCount>
   JAXCPP_BLOCK void sum(double (&value)[kCount]) {
     static_assert(kCount <= kMostSums, "the pad is not large enough");
-    warp_sum(value);
+    warp_sum<1>(value);
     if (warps() == 1) return;
     double* pad = pad_ + turn_ * kMostWarps * kMostSums;
     turn_ ^= 1;  // a thread two sums ahead has seen all others past this one
@@ -98,6 +112,7 @@ JAXCPP_BLOCK int count_bits(uint32_t word) { return __popc(word); }
 #else  // the stand-in
 
 #define JAXCPP_BLOCK inline
+#define JAXCPP_ONCE inline
 
 // Threads of a stand-in block, and of its warps.
 #ifndef JAXCPP_BLOCK_THREADS
@@ -162,29 +177,41 @@ class Block {
 
   uint32_t warp_ballot(bool truth) {
     uint32_t bits = 0;
-    exchange(truth ? 1.0 : 0.0, [&bits](int lane, double value) { bits |= value > 0.0 ? 1u << lane : 0u; });
+    exchange<1>(truth ? 1.0 : 0.0, [&bits](int lane, double value) { bits |= value > 0.0 ? 1u << lane : 0u; });
     return bits;
   }
 
+  template <int kSplit>
   double warp_from(double value, int lane) {
     double out = 0.0;
-    exchange(value, [&out, lane](int from, double theirs) { out = from == lane ? theirs : out; });
+    exchange<kSplit>(value, [&out, lane](int from, double theirs) { out = from == lane ? theirs : out; });
     return out;
   }
 
+  template <int kSplit>
   double warp_least(double value) {
     double low = value;
-    exchange(value, [&low](int, double theirs) { low = least(theirs, low); });
+    exchange<kSplit>(value, [&low](int, double theirs) { low = least(theirs, low); });
     return low;
   }
 
-  template <int kCount>
+  template <int kSplit, int kCount>
   void warp_sum(double (&value)[kCount]) {
     for (double& each : value) {
       double total = 0.0;
-      exchange(each, [&total](int, double theirs) { total += theirs; });
+      exchange<kSplit>(each, [&total](int, double theirs) { total += theirs; });
       each = total;
     }
+  }
+
+  template <int kSplit>
+  double groups_sum(double value) {
+    if (kSplit == 1) return value;
+    constexpr int kWidth = kLanes / kSplit;
+    double total = 0.0;
+    const int place = lane() % kWidth;
+    exchange<1>(value, [&total, place](int from, double theirs) { total += from % kWidth == place ? theirs : 0.0; });
+    return total;
   }
 
   template <int kCount>
@@ -208,11 +235,13 @@ class Block {
   }
 
  private:
-  template <typename See>
+  // Each thread of a group sees what all of them have.
+  template <int kSplit, typename See>
   void exchange(double value, See see) {
+    constexpr int kWidth = kLanes / kSplit;
     team_->pad[thread_][0] = value;
     warp_sync();
-    for (int lane = 0; lane < kLanes; ++lane) see(lane, team_->pad[thread_ - thread_ % kLanes + lane][0]);
+    for (int lane = 0; lane < kWidth; ++lane) see(lane, team_->pad[thread_ - thread_ % kWidth + lane][0]);
     warp_sync();
   }
 
@@ -226,16 +255,17 @@ inline int count_bits(uint32_t word) { return __builtin_popcount(word); }
 
 #endif
 
-// Indices below `count` that satisfy `keep`, in ascending order, to `out`; how many to `*kept`. For
-// one warp.
+// Indices below `count` that satisfy `keep`, in ascending order, to `out`, where there is `room` for the
+// first of them; how many to `*kept`. For one warp.
 template <typename Keep>
-JAXCPP_BLOCK void collect(Block& block, int count, Keep keep, int32_t* out, int32_t* kept) {
+JAXCPP_BLOCK void collect(Block& block, int count, Keep keep, int32_t* out, int room, int32_t* kept) {
   int used = 0;
   for (int base = 0; base < count; base += kLanes) {
     const int index = base + block.lane();
     const bool mine = index < count && keep(index);
     const uint32_t all = block.warp_ballot(mine);
-    if (mine) out[used + count_bits(all & ((1u << block.lane()) - 1u))] = index;
+    const int at = used + count_bits(all & ((1u << block.lane()) - 1u));
+    if (mine && at < room) out[at] = index;
     used += count_bits(all);
   }
   if (block.lane() == 0) *kept = used;

@@ -1,4 +1,5 @@
-// Both sides' smoothed answers to a price, a warp to a column, and the slope of their sum.
+// Both sides' smoothed answers to a price, a warp to a column, or to `kSplit` columns where nodes are few,
+// and the slope of their sum.
 //
 // The outside option is one more lane of a column, the last. What a column ships is summed at its nodes
 // by the threads that own them, in registers, then over the warps in their order.
@@ -91,39 +92,43 @@ JAXCPP_BLOCK void keep(Contract& c, int slot, uint32_t* live, int i, double shar
   if (scaled > 0.0f) raise_bit(live + i / kEdge, slot);
 }
 
-JAXCPP_BLOCK void keep_totals(const Block& block, Contract& c, int slot, double best, double total, double mean,
-                              double away) {
-  if (block.lane() != 0) return;
+JAXCPP_BLOCK void keep_totals(Contract& c, int slot, double best, double total, double mean, double away) {
   c.tally[slot] = best;
   c.tally[kChunk + slot] = total;
   c.tally[2 * kChunk + slot] = mean;
   c.tally[3 * kChunk + slot] = away;
 }
 
-template <int kPer>
-JAXCPP_BLOCK void answer_column(Block& block, Contract& c, int j, int slot, double per_epsilon, uint32_t* live,
-                                Flows<kPer>& flows) {
+// The columns of a chunk from slot `base` on, one for each group of the warp; groups beyond the chunk's `count`
+// keep step.
+template <int kPer, int kSplit>
+JAXCPP_BLOCK void answer_columns(Block& block, Contract& c, int first, int base, int count, double per_epsilon,
+                                 uint32_t* live, Flows<kPer>& flows) {
+  constexpr int kWidth = kLanes / kSplit;
+  const int n = c.n, lane = block.lane() % kWidth, slot = base + block.lane() / kWidth;
+  const bool mine = slot < count;
+  const int j = first + (mine ? slot : base);
   const Column column(c, j, per_epsilon);
-  const int n = c.n, lane = block.lane();
   double exponent[kPer], weight[kPer], best = kNowhere;
 #pragma unroll
   for (int q = 0; q < kPer; ++q) {
-    exponent[q] = column.paid(lane + q * kLanes, n);
+    exponent[q] = column.paid(lane + q * kWidth, n);
     best = least(exponent[q], best);
   }
-  best = block.warp_least(best);
+  best = block.warp_least<kSplit>(best);
   double sums[2] = {0.0, 0.0}, outside = 0.0;
 #pragma unroll
   for (int q = 0; q < kPer; ++q) {
     weight[q] = column.weight(best, exponent[q], &exponent[q]);
     sums[0] += weight[q];
     sums[1] += weight[q] * exponent[q];
-    if (lane + q * kLanes == n) outside = weight[q];
+    if (lane + q * kWidth == n) outside = weight[q];
   }
-  block.warp_sum(sums);
-  const double away = block.warp_from(outside, n % kLanes), per_total = 1.0 / sums[0], mean = sums[1] * per_total;
-  const double kept = away * per_total;
+  block.warp_sum<kSplit>(sums);
+  const double away = block.warp_from<kSplit>(outside, n % kWidth), per_total = 1.0 / sums[0];
+  const double mean = sums[1] * per_total, kept = away * per_total;
   const float root = float(c.root_mass[j]);
+  if (!mine) return;
 #pragma unroll
   for (int q = 0; q < kPer; ++q) {
     const double share = weight[q] * per_total, flow = column.mass * share;
@@ -131,26 +136,27 @@ JAXCPP_BLOCK void answer_column(Block& block, Contract& c, int j, int slot, doub
     flows.at[kThrough][q] += flow;
     flows.at[kDrift][q] += column.sign * flow * (mean - exponent[q]);
     flows.at[kGround][q] += flow * kept;
-    keep(c, slot, live, lane + q * kLanes, share, root);
+    keep(c, slot, live, lane + q * kWidth, share, root);
   }
-  keep_totals(block, c, slot, best, sums[0], mean, away);
+  if (lane == 0) keep_totals(c, slot, best, sums[0], mean, away);
 }
 
-template <>
-JAXCPP_BLOCK void answer_column<0>(Block& block, Contract& c, int j, int slot, double per_epsilon, uint32_t* live,
-                                   Flows<0>& flows) {
+// A column where nodes are too many for registers.
+JAXCPP_BLOCK void answer_wide(Block& block, Contract& c, int first, int slot, double per_epsilon, uint32_t* live,
+                              Flows<0>& flows) {
+  const int j = first + slot;
   const Column column(c, j, per_epsilon);
   const int n = c.n;
   double best = kNowhere, x;
   for (int i = block.lane(); i <= n; i += kLanes) best = least(column.paid(i, n), best);
-  best = block.warp_least(best);
+  best = block.warp_least<1>(best);
   double sums[2] = {0.0, 0.0};
   for (int i = block.lane(); i <= n; i += kLanes) {
     const double weight = column.weight(best, column.paid(i, n), &x);
     sums[0] += weight;
     sums[1] += weight * x;
   }
-  block.warp_sum(sums);
+  block.warp_sum<1>(sums);
   const double away = column.weight(best, column.outside, &x), per_total = 1.0 / sums[0], mean = sums[1] * per_total;
   const double kept = away * per_total;
   const float root = float(c.root_mass[j]);
@@ -164,7 +170,7 @@ JAXCPP_BLOCK void answer_column<0>(Block& block, Contract& c, int j, int slot, d
     flows.at[kDrift * flows.stride + i] += column.sign * flow * (mean - x);
     flows.at[kGround * flows.stride + i] += flow * kept;
   }
-  keep_totals(block, c, slot, best, sums[0], mean, away);
+  if (block.lane() == 0) keep_totals(c, slot, best, sums[0], mean, away);
 }
 
 // What a chunk's columns add to the totals of this thread.
@@ -182,13 +188,14 @@ JAXCPP_BLOCK void tally(const Block& block, const Contract& c, int first, int co
 }
 
 // One kind of flow, over all warps; on the way the shares' memory is overwritten.
-template <int kPer>
+template <int kSplit, int kPer>
 JAXCPP_BLOCK void gather(Block& block, Contract& c, const Flows<kPer>& flows, int kind, double* to) {
   double* pad = reinterpret_cast<double*>(c.share);
 #pragma unroll
   for (int q = 0; q < kPer; ++q) {
     const int i = block.lane() + q * kLanes;
-    if (i < c.n) pad[block.warp() * c.padded + i] = flows.at[kind][q];
+    const double sum = block.groups_sum<kSplit>(flows.at[kind][q]);
+    if (i < c.n && block.lane() < kLanes / kSplit) pad[block.warp() * c.padded + i] = sum;
   }
   block.sync();
   for (int i = block.thread(); i < c.padded; i += block.threads()) {
@@ -199,8 +206,8 @@ JAXCPP_BLOCK void gather(Block& block, Contract& c, const Flows<kPer>& flows, in
   block.sync();
 }
 
-template <>
-JAXCPP_BLOCK void gather<0>(Block& block, Contract& c, const Flows<0>& flows, int kind, double* to) {
+template <int kSplit>
+JAXCPP_BLOCK void gather(Block& block, Contract& c, const Flows<0>& flows, int kind, double* to) {
   block.sync();
   for (int i = block.thread(); i < c.padded; i += block.threads()) {
     double sum = 0.0;
@@ -221,7 +228,7 @@ JAXCPP_BLOCK void add_stock(const Party& party, Contract& c, int i, double price
   totals->value -= epsilon * stock * soft;
   totals->bias += epsilon * stock * (soft - pull * chance);
   totals->bound -= stock * most(price, 0.0);
-  totals->spend -= party.unit_margin * stock * chance;
+  totals->spend -= party.stock_margin * stock * chance;
   c.gradient[i] -= sign * stock * chance;
   c.tangent[i] += sign * bend * pull;
   c.ground[i] += bend;
@@ -262,10 +269,26 @@ JAXCPP_BLOCK void close_nodes(const Block& block, Contract& c, const Other& othe
   }
 }
 
+JAXCPP_BLOCK void set_tolls(const Block& block, Contract& c, const double* price) {
+  for (int i = block.thread(); i < c.n; i += block.threads()) {
+    c.retailer.toll[i] = c.retailer.where[i] >> 31 ? kMissing : price[i];
+    c.supplier.toll[i] = c.supplier.where[i] >> 31 ? kMissing : -price[i];
+  }
+}
+
+template <int kPer, int kSplit>
+JAXCPP_BLOCK void answer(Block& block, Contract& c, int first, int base, int count, double per_epsilon, uint32_t* live,
+                         Flows<kPer>& flows) {
+  if constexpr (kPer == 0)
+    answer_wide(block, c, first, base, per_epsilon, live, flows);
+  else
+    answer_columns<kPer, kSplit>(block, c, first, base, count, per_epsilon, live, flows);
+}
+
 // The smoothed dual at the trial, its gradient (the imbalance), the path's right-hand side (to
 // `tangent`) and the slope times epsilon. Every coupling counts, however faint: it may be all that holds
 // two parts of the network together.
-template <int kPer, typename Other>
+template <int kPer, int kSplit, typename Other>
 JAXCPP_BLOCK Totals look(Block& block, Contract& c, const Other& other, double epsilon, double* imbalance) {
   const double per_epsilon = 1.0 / epsilon;
   Totals mine = {0.0, 0.0, 0.0, 0.0};
@@ -273,17 +296,14 @@ JAXCPP_BLOCK Totals look(Block& block, Contract& c, const Other& other, double e
   block.sync();
   flows.clear(block, c);
   clear_slope(block, c);
-  for (int i = block.thread(); i < c.n; i += block.threads()) {
-    c.retailer.toll[i] = c.retailer.where[i] >> 31 ? kMissing : c.trial[i];
-    c.supplier.toll[i] = c.supplier.where[i] >> 31 ? kMissing : -c.trial[i];
-  }
+  set_tolls(block, c, c.trial);
   for (int r = block.thread(); r < 2 * c.rows; r += block.threads()) c.live[r] = 0;
   uint32_t *live = c.live, *next = c.live + c.rows;
   for (int first = 0; first < c.columns; first += kChunk) {
     const int count = c.columns - first < kChunk ? c.columns - first : kChunk;
     block.sync();
-    for (int slot = block.warp(); slot < count; slot += block.warps())
-      answer_column<kPer>(block, c, first + slot, slot, per_epsilon, live, flows);
+    for (int base = block.warp() * kSplit; base < count; base += block.warps() * kSplit)
+      answer<kPer, kSplit>(block, c, first, base, count, per_epsilon, live, flows);
     block.sync();
     tally(block, c, first, count, epsilon, &mine);
     couple(block, c, live);
@@ -293,10 +313,10 @@ JAXCPP_BLOCK Totals look(Block& block, Contract& c, const Other& other, double e
     next = last;
   }
   block.sync();
-  gather<kPer>(block, c, flows, kNet, c.gradient);
-  gather<kPer>(block, c, flows, kThrough, c.inflow);
-  gather<kPer>(block, c, flows, kDrift, c.tangent);
-  gather<kPer>(block, c, flows, kGround, c.ground);
+  gather<kSplit>(block, c, flows, kNet, c.gradient);
+  gather<kSplit>(block, c, flows, kThrough, c.inflow);
+  gather<kSplit>(block, c, flows, kDrift, c.tangent);
+  gather<kSplit>(block, c, flows, kGround, c.ground);
   *imbalance = 0.0;
   close_nodes(block, c, other, epsilon, &mine, imbalance);
   double sums[5] = {mine.value, mine.bias, mine.bound, mine.spend, *imbalance};

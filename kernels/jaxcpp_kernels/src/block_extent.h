@@ -5,13 +5,25 @@
 
 namespace {
 
-// How many nodes each thread of a warp looks after, outside option included, where they are few
-// enough for its registers; else 0.
-inline int nodes_per_lane(int64_t nodes) {
-  const int64_t padded = (nodes + kEdge) / kEdge * kEdge;
+// Which contracts of a batch a pass is for: those that need little memory because they are joined, and after them
+// those that are left.
+enum Pass { kEveryone, kSmaller, kLeft };
+
+constexpr int kFewNodes = 16;  // fewer keep one warp busy, and no more
+
+// How a warp looks at a column: so many nodes to each of its threads, outside option included, or none where they
+// are too many for registers; and so many columns at once.
+struct Reach {
+  int per, split;
+};
+
+inline Reach reach_of(int nodes) {
+  const int padded = (nodes + kEdge) / kEdge * kEdge;
+  for (int split = 4; split > 1; split /= 2)
+    if (padded * split <= kLanes) return {1, split};
   for (int per = 1; per <= 8; per *= 2)
-    if (padded <= int64_t(per) * kLanes) return per;
-  return 0;
+    if (padded <= per * kLanes) return {per, 1};
+  return {0, 1};
 }
 
 inline bool measure(const Sides& sides, int64_t nodes, int which, Extent* extent) {
@@ -32,7 +44,18 @@ inline bool countable(int64_t problems, int64_t nodes) {
 inline bool measure(const Batch& batch, Extent* extent) {
   if (!countable(batch.problems, batch.nodes)) return false;
   extent->nodes = int(batch.nodes);
+  extent->flows = batch.taken != nullptr;
+  extent->everywhere = extent->flows && !batch.plan ? extent->nodes : 0;
   return measure(batch.retailer, batch.nodes, 0, extent) && measure(batch.supplier, batch.nodes, 1, extent);
+}
+
+// What its contracts need that are joined without stock; false where that is no less.
+inline bool measure_joined(const Batch& batch, Extent* extent) {
+  if (!measure(batch, extent) || !extent->everywhere || extent->columns[1] >= extent->nodes) return false;
+  extent->nodes = extent->places[0] = extent->columns[1];
+  extent->places[1] = 0;
+  extent->weeks[0] = extent->weeks[1] = 1;
+  return extent->nodes > 0;
 }
 
 inline bool measure(const Questions& batch, Extent* extent) {

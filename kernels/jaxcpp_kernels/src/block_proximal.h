@@ -29,11 +29,9 @@ struct Held {
   JAXCPP_BLOCK double spend(double sum) const { return sum; }
 };
 
-// One look at the trial, and the next trial. False where the answer is found, or there is no way on.
-template <int kPer>
-JAXCPP_BLOCK bool advance(Block& block, Contract& c, const Question& question, Progress* at, Reply* reply) {
-  double imbalance;
-  const Totals seen = look<kPer>(block, c, Held{question}, at->trial_epsilon, &imbalance);
+// After a look at the trial, the next trial. False where the answer is found, or there is no way on.
+JAXCPP_BLOCK bool advance(Block& block, Contract& c, const Question& question, const Totals& seen, double imbalance,
+                          Progress* at, Reply* reply) {
   ++reply->rounds;
   if (!finite(seen.value) && !at->moved) return false;
   if (at->moved && !rises(*at, seen.value)) {
@@ -79,49 +77,56 @@ JAXCPP_BLOCK bool sound(Block& block, const Question& question) {
   return !block.any(bad);
 }
 
-template <int kPer>
-JAXCPP_BLOCK void respond_one(Block& block, const Question& question, Contract& c, Reply* reply) {
-  const int nodes = int(question.nodes);
+struct Posed {
+  Contract contract;
+  bool sound;
+};
+
+JAXCPP_ONCE Posed pose(Block block, const Questions& batch, int64_t index, Contract c) {
+  const Question question = jaxcpp::question_at(batch, index);
   const Problem problem = posed(question);
-  reply->rounds = 0;
-  reply->done = false;
-  if (!sound(block, problem) || !sound(block, question)) {
-    for (int i = block.thread(); i < nodes; i += block.threads()) {
-      reply->plan[i] = __builtin_nan("");
-      reply->price[i] = question.start[i];
-    }
-    return;
-  }
+  if (!sound(block, problem) || !sound(block, question)) return {c, false};
+  choose_columns(block, problem, c);
   load(block, problem, c);
-  Progress at = begin_at(question.epsilon);
-  // The quadratic is a guard of its own: however small the smoothing, a step may go this far.
-  at.radius = most(kLongest / question.epsilon, kClip);
-  while (reply->rounds < question.max_rounds && advance<kPer>(block, c, question, &at, reply)) {
+  return {c, true};
+}
+
+// The plan last looked at and the price behind it; nodes that nothing reaches are held by the quadratic alone.
+JAXCPP_ONCE void reply_with(Block block, const Questions& batch, int64_t index, bool sound, Contract c) {
+  const Question question = jaxcpp::question_at(batch, index);
+  double *plan = batch.plan + index * batch.nodes, *behind = batch.behind + index * batch.nodes;
+  for (int i = block.thread(); i < int(batch.nodes); i += block.threads()) {
+    if (sound && c.used[i]) continue;
+    plan[i] = sound ? 0.0 : __builtin_nan("");
+    behind[i] = sound ? question.price[i] - question.rho * question.proposal[i] : question.start[i];
   }
-  block.sync();
-  if (!reply->done) {
-    // Not as near as asked for: the answer at the price last accepted.
-    for (int i = block.thread(); i < c.n; i += block.threads()) c.trial[i] = c.price[i];
-    double imbalance;
-    look<kPer>(block, c, Held{question}, question.epsilon, &imbalance);
-  }
-  for (int i = block.thread(); i < nodes; i += block.threads()) {
-    if (c.used[i]) continue;
-    reply->plan[i] = 0.0;
-    reply->price[i] = question.price[i] - question.rho * question.proposal[i];
-  }
-  for (int i = block.thread(); i < c.n; i += block.threads()) {
-    reply->plan[c.node[i]] = most(c.gradient[i] + c.fixed[i], 0.0);
-    reply->price[c.node[i]] = c.price[i];
+  for (int i = block.thread(); sound && i < c.n; i += block.threads()) {
+    plan[c.node[i]] = most(c.gradient[i] + c.fixed[i], 0.0);
+    behind[c.node[i]] = c.price[i];
   }
 }
 
-template <int kPer>
-JAXCPP_BLOCK void respond_at(Block& block, const Questions& batch, Contract& c, int64_t index) {
+template <int kPer, int kSplit>
+JAXCPP_BLOCK void respond_at(Block& block, const Questions& batch, const Contract& memory, int64_t index) {
+  const Posed posed = pose(block, batch, index, memory);
+  const Question question = jaxcpp::question_at(batch, index);
+  Contract c = posed.contract;
   Reply reply;
-  reply.plan = batch.plan + index * batch.nodes;
-  reply.price = batch.behind + index * batch.nodes;
-  respond_one<kPer>(block, jaxcpp::question_at(batch, index), c, &reply);
+  Progress at = begin_at(question.epsilon);
+  // The quadratic is a guard of its own: however small the smoothing, a step may go this far.
+  at.radius = most(kLongest / question.epsilon, kClip);
+  bool on = posed.sound && question.max_rounds > 0, last = posed.sound && !on;
+  while (on || last) {
+    // Not as near as asked for, the last look is at the price last accepted.
+    if (last)
+      for (int i = block.thread(); i < c.n; i += block.threads()) c.trial[i] = c.price[i];
+    double imbalance;
+    const Totals seen = look<kPer, kSplit>(block, c, Held{question}, question.epsilon, &imbalance);
+    if (last) break;
+    on = advance(block, c, question, seen, imbalance, &at, &reply) && reply.rounds < question.max_rounds;
+    last = !on && !reply.done;
+  }
+  reply_with(block, batch, index, posed.sound, c);
   if (block.thread() == 0) batch.rounds[index] = reply.rounds;
 }
 

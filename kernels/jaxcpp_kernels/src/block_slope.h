@@ -153,7 +153,7 @@ JAXCPP_BLOCK void eliminate(Block& block, Contract& c, int row) {
 #pragma unroll
       for (int u = 0; u < kEdge; ++u) beyond[k] += double(entry.v[u]);
     }
-  block.warp_sum(beyond);
+  block.warp_sum<1>(beyond);
 #pragma unroll
   for (int k = 0; k < kEdge; ++k) {
     ground[k] = c.ground[node + k];

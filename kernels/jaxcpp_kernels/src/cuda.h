@@ -7,12 +7,17 @@
 
 namespace jaxcpp {
 
-// How a batch is run: what `plan_launch` found and `launch` needs.
-struct Launch {
+// One pass over a batch; without blocks, there is none.
+struct Grid {
   const void* kernel = nullptr;
   int blocks = 0, threads = 0;
-  size_t shared_bytes = 0;   // of each block
-  size_t scratch_bytes = 0;  // of all
+  size_t shared_bytes = 0, apart = 0;  // of each block, on its processor and in the scratch memory
+};
+
+// How a batch is run: what `plan_launch` found and `launch` needs.
+struct Launch {
+  Grid smaller, whole;  // for contracts that need less than the largest; for the rest, or all
+  size_t scratch_bytes = 0;
 };
 
 // Are its problems small enough for what counts them?

@@ -50,7 +50,6 @@ ffi::Error Follow(cudaStream_t stream, ffi::ScratchAllocator scratch, JAXCPP_CAL
   (void)threads;  // the processor's
   Batch batch;
   if (!JAXCPP_CALL.fits(&batch)) return misfit();
-  if (batch.taken) return ffi::Error::InvalidArgument("jaxcpp_kernels: flows are settled on the CPU only");
   return run(stream, &scratch, batch);
 }
 

@@ -20,6 +20,10 @@ constexpr double kLeastSpend = 1e-6;   // what the tolerance is relative to, at 
 constexpr double kPrecision = 0x1p-52;
 constexpr int kStalled = 8;            // rejections in a row after which rounding error is all that is left
 
+constexpr double kDust = 1e-7;         // a share below this is smoothing, not shipping
+constexpr int kFillStages = 5, kFillPasses = 3;
+constexpr double kFilled = 16.0 * 0x1p-52;  // what may be missing from flows that are called filled
+
 constexpr double kLongest = 0.05;      // of the cost scale: how far an answer's first step may move a price
 
 constexpr double kMissing = 1e300;     // cost of a missing lane

@@ -8,10 +8,6 @@
 
 namespace {
 
-constexpr double kDust = 1e-7;                    // a share below this is smoothing, not shipping
-constexpr int kFillStages = 5, kFillPasses = 3;
-constexpr double kFilled = 16.0 * 0x1p-52;        // what may be missing from flows that are called filled
-
 inline double* flow_of(Side* self, int j) { return self->split_exponent + size_t(j) * self->stride; }
 inline double* used_of(Side* self, int j) { return self->split_weight + size_t(j) * self->stride; }
 
