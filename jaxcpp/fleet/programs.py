@@ -154,8 +154,6 @@ def searched(
     follow = kernels.follow_joint if kernels.usable(state.price) else through.follow
     both = buys.side, ships.side, buys.lost_margin, ships.unit_margin
     state, named = follow(*both, state, tolerance, limit)
-    if named is None:
-        return newton.certify(buys, ships, state, tolerance)
     shipped = ships.account(rounding.checked(ships.side, named.shipped, named.proposal), named.proposal)
     plan = jnp.maximum(named.proposal - shipped.short, 0.0)
     taken = buys.account(rounding.checked(buys.side, named.taken, plan), plan)

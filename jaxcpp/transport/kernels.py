@@ -1,7 +1,7 @@
 """The one door to the native kernels: who may pass, and what goes through it.
 
 The kernels search for a price much faster than XLA's batches do, because they can skip what carries
-nothing, and because no contract waits for another. Those of the CPU also settle flows at that price. They
+nothing, and because no contract waits for another; flows at that price they settle as well. They
 are not trusted: flows are checked against every constraint (`rounding.checked`), and what they cost and what
 the price proves is computed here, as for a path of `path.follow`, which serves wherever the door is shut.
 """
@@ -51,22 +51,18 @@ def usable(like: Any) -> bool:
     return like.dtype == jnp.float64 and not shut()
 
 
-def settles() -> bool:
-    """Whether the kernels also name flows at the price they end at: those of the CPU do."""
-    return platform() == "cpu"
-
-
 def follow_living(
     side: Side, plan: Float[Array, " n"], state: PathState, tolerance: Float[Array, ""], max_rounds: int
-) -> tuple[PathState, Float[Array, "n m"] | None]:
-    """The twin of `path.follow` on `living.evaluate`; and flows for `plan` [units], where it names any."""
+) -> tuple[PathState, Float[Array, "n m"]]:
+    """The twin of `path.follow` on `living.evaluate`; and flows for `plan` [units]."""
     import jaxcpp_kernels as native
 
     found = native.solve_living(
         _private(side), plan, state.price, epsilon=state.epsilon, tolerance=tolerance, strict=state.strict,
-        max_rounds=jnp.where(state.done, 0, max_rounds - state.rounds).astype(jnp.int32), flows=settles(),
+        max_rounds=jnp.where(state.done, 0, max_rounds - state.rounds).astype(jnp.int32), flows=True,
     )  # fmt: skip
-    return _merged(state, found, state.done), None if found.flows is None else found.flows.taken
+    assert found.flows is not None  # asked for
+    return _merged(state, found, state.done), found.flows.taken
 
 
 def follow_joint(
@@ -77,10 +73,11 @@ def follow_joint(
     state: PathState,
     tolerance: Float[Array, ""],
     max_rounds: Int[Array, ""],
-) -> tuple[PathState, Settled | None]:
+) -> tuple[PathState, Settled]:
     """The twin of `path.follow` on the sum of both sides, the second at the negative price.
 
-    Where it names flows, of `through.follow`, and the plan and flows that it names at the price reached.
+    Of `through.follow`, where contracts are smaller when joined. With the plan and flows that it names at the
+    price reached.
     """
     import jaxcpp_kernels as native
 
@@ -88,9 +85,10 @@ def follow_joint(
         _private(retailer)._replace(lost_margin=lost_margin),
         _private(supplier)._replace(unit_margin=unit_margin),
         state.price, epsilon=state.epsilon, tolerance=tolerance, strict=state.strict,
-        max_rounds=jnp.where(state.done, 0, max_rounds - state.rounds).astype(jnp.int32), flows=settles(),
+        max_rounds=jnp.where(state.done, 0, max_rounds - state.rounds).astype(jnp.int32), flows=True,
     )  # fmt: skip
-    return _merged(state, found, state.done), None if found.flows is None else Settled(*found.flows)
+    assert found.flows is not None  # asked for
+    return _merged(state, found, state.done), Settled(*found.flows)
 
 
 def respond(

@@ -41,7 +41,7 @@ CORE = ("-fno-exceptions", "-fno-rtti")
 LEVELS = {"v1": (), "v3": ("-march=x86-64-v3",), "v4": ("-march=x86-64-v4",)}
 """Copies of the core, by x86-64 level; other processors get the first alone."""
 
-CUDA_KERNELS = ("cuda.cu", "cuda_answers.cu")
+CUDA_KERNELS = ("cuda.cu", "cuda_answers.cu", "cuda_flows.cu")
 CUDA = ("-std=c++17", "-O3", "-Xcompiler", "-fPIC,-fvisibility=hidden", "--threads", "0")
 DEVICES = (
     "-gencode=arch=compute_80,code=sm_80",
@@ -158,7 +158,9 @@ def build_cuda(library: Path = CUDA_LIBRARY) -> Path:
         linked = out / library.name
         _run([command, "-shared", "-cudart", "static", *DEVICES, "-o", str(linked), *objects])
         linked.replace(library)
-    (library.parent / CUDA_REPORT.name).write_text("".join(f"{line}\n" for line in _resources("".join(reports))))
+    (library.parent / CUDA_REPORT.name).write_text(
+        "".join(f"{line}\n" for line in _resources("".join(reports)))
+    )
     return library
 
 
@@ -167,9 +169,12 @@ def _resources(report: str) -> list[str]:
     lines, name = [], ""
     spilled = "0"
     for line in report.splitlines():
-        if found := re.search(r"(follow|respond)ILi(\d)ELi(\d)\w*?E(\d)E.*'(sm_\d+)'", line):
-            kernel, per, split, memory, device = found.groups()
-            name = f"{device}: {kernel}, {per} nodes a thread, {split} columns a warp, memory {memory}"
+        if found := re.search(r"\d(follow|respond|settle|join)[IE].*'(sm_\d+)'", line):
+            kind = zip(("nodes a thread", "columns a warp"), re.findall(r"Li(\d)E", line), strict=False)
+            where = [f"memory {home}" for home in re.findall(r"HomeE(\d)", line)]
+            name = ", ".join(
+                [f"{found[2]}: {found[1]}", *(f"{count} {what}" for what, count in kind), *where]
+            )
         elif found := re.search(r"(\d+) bytes spill stores", line):
             spilled = found[1]
         elif name and (found := re.search(r"Used (\d+) registers", line)):

@@ -74,8 +74,8 @@ def solve_path(
 
     Ends when the gap estimated is within `strict * tolerance` of the chain cost, or after
     `max_rounds`; 0 leaves a problem as it is. A problem that holds numbers nobody can solve (nan,
-    negative mass) comes back at its start, not done. With `flows` (on the CPU only), what both would ship
-    at that price is settled too.
+    negative mass) comes back at its start, not done. With `flows`, what both would ship at that price
+    is settled too, and contracts with fewer sources than public nodes are searched as one problem of both.
 
     Raises RuntimeError where the kernels are not available on the CPU, ValueError for shapes that do not fit,
     TypeError for anything but float64.

@@ -100,6 +100,9 @@ bool solve(const Batch& given, int64_t) {
   copies.back(&batch.gap, count);
   copies.back(&batch.rounds, count);
   copies.back(&batch.done, count);
+  if (batch.proposal) copies.back(&batch.proposal, count * nodes);
+  if (batch.taken) copies.back(&batch.taken, count * nodes * batch.retailer.columns);
+  if (batch.shipped) copies.back(&batch.shipped, count * nodes * batch.supplier.columns);
   return carried_out(batch);
 }
 

@@ -7,7 +7,7 @@ import jaxcpp_kernels as native
 import numpy as np
 import pytest
 
-from tests.kernels.instances import SHAPES, TOLERANCE, alike, contracts
+from tests.kernels.instances import SHAPES, TOLERANCE, alike, contracts, same_worth
 from tests.kernels.questions import ours, questions
 
 pytestmark = pytest.mark.skipif(
@@ -41,15 +41,27 @@ def test_agrees_with_the_cpu_kernel(name):
     alike(found[0], found[1], (ours, theirs))
 
 
+@pytest.mark.parametrize("name", [*SHAPES, *LARGER])
+def test_flows_agree_with_the_cpu_kernel(name):
+    """Joined over the public nodes where that is smaller; settled on the device either way."""
+    ours, theirs, start = contracts(**{**SHAPES, **LARGER}[name])
+    mine, reference = (
+        search((ours, theirs), (start,), jax.devices(kind)[0], flows=True) for kind in ("gpu", "cpu")
+    )
+    alike(mine, reference, (ours, theirs))
+    same_worth(mine.flows, reference.flows, (ours, theirs), mine.done)
+
+
 @pytest.mark.parametrize("name", ["small", "weeks", "holes", "stock", "four nodes a thread"])
 def test_living_agrees_with_the_cpu_kernel(name):
     side, _, start = contracts(**{**SHAPES, **LARGER}[name])
     plan = np.random.default_rng(5).dirichlet(np.full(start.shape[1], 2.0), len(start))
-    found = [search((side,), (plan, start), jax.devices(kind)[0]) for kind in ("gpu", "cpu")]
+    found = [search((side,), (plan, start), jax.devices(kind)[0], flows=True) for kind in ("gpu", "cpu")]
     ended = found[1].done
     both = [jax.tree.map(lambda leaf: leaf[ended], each) for each in found]
     picked = native.Side(*(np.broadcast_to(leaf, (len(start), *np.shape(leaf)[1:]))[ended] for leaf in side))
     alike(both[0], both[1], (picked,), plan[ended])
+    np.testing.assert_allclose(*(each.flows.taken.sum(axis=2) for each in both), atol=1e-9)
 
 
 def answer(side, question, device, **settings):
@@ -88,8 +100,8 @@ def test_a_question_nobody_can_answer_stays_in_its_lane():
 def test_the_same_bits_alone_and_in_a_batch():
     ours, theirs, start = contracts(**SHAPES["everything"], lanes=40)
     device = jax.devices("gpu")[0]
-    whole = search((ours, theirs), (start,), device)
+    whole = search((ours, theirs), (start,), device, flows=True)
     pick = lambda tree: jax.tree.map(lambda leaf: leaf[7:8] if np.ndim(leaf) else leaf, tree)  # noqa: E731
-    alone = search(pick((ours, theirs)), (start[7:8],), device)
+    alone = search(pick((ours, theirs)), (start[7:8],), device, flows=True)
     for one, other in zip(jax.tree.leaves(alone), jax.tree.leaves(whole), strict=True):
         np.testing.assert_array_equal(one[0], other[7])

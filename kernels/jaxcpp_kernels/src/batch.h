@@ -25,6 +25,7 @@ struct Batch {
   double *proposal = nullptr, *taken = nullptr, *shipped = nullptr;  // null where not wanted; see `Result`
   int32_t* rounds = nullptr;
   bool* done = nullptr;
+  bool joined = false;  // as in `Problem`
 };
 
 // A question to every side of a batch: the arrays of `Question` and `Reply` with one more dimension in front.

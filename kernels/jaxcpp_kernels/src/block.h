@@ -2,7 +2,8 @@
 // that stands in for it, so that the same code runs, and is tested, where there is no GPU.
 //
 // Every thread calls every function below, and all get the same answer; those named `warp_` concern
-// the threads of one warp, or of each of its `kSplit` equal groups. Sums are taken in a fixed order, so the same input gives the same bits.
+// the threads of one warp, or of each of its `kSplit` equal groups. Sums are taken in a fixed order, so
+// the same input gives the same bits.
 #pragma once
 
 #include <stdint.h>
@@ -24,7 +25,6 @@ constexpr int kMostSums = 6;  // values summed together
 #ifdef __CUDACC__
 
 #define JAXCPP_BLOCK __device__ __forceinline__
-#define JAXCPP_ONCE __device__ __noinline__  // what a contract goes through once, with registers of its own
 
 constexpr int kLanes = 32;
 
@@ -112,7 +112,6 @@ JAXCPP_BLOCK int count_bits(uint32_t word) { return __popc(word); }
 #else  // the stand-in
 
 #define JAXCPP_BLOCK inline
-#define JAXCPP_ONCE inline
 
 // Threads of a stand-in block, and of its warps.
 #ifndef JAXCPP_BLOCK_THREADS
@@ -255,17 +254,16 @@ inline int count_bits(uint32_t word) { return __builtin_popcount(word); }
 
 #endif
 
-// Indices below `count` that satisfy `keep`, in ascending order, to `out`, where there is `room` for the
-// first of them; how many to `*kept`. For one warp.
+// Indices below `count` that satisfy `keep`, in ascending order, to `out`; how many to `*kept`. For
+// one warp.
 template <typename Keep>
-JAXCPP_BLOCK void collect(Block& block, int count, Keep keep, int32_t* out, int room, int32_t* kept) {
+JAXCPP_BLOCK void collect(Block& block, int count, Keep keep, int32_t* out, int32_t* kept) {
   int used = 0;
   for (int base = 0; base < count; base += kLanes) {
     const int index = base + block.lane();
     const bool mine = index < count && keep(index);
     const uint32_t all = block.warp_ballot(mine);
-    const int at = used + count_bits(all & ((1u << block.lane()) - 1u));
-    if (mine && at < room) out[at] = index;
+    if (mine) out[used + count_bits(all & ((1u << block.lane()) - 1u))] = index;
     used += count_bits(all);
   }
   if (block.lane() == 0) *kept = used;

@@ -26,17 +26,15 @@ struct alignas(16) Four {
   float v[kEdge];
 };
 
-// The largest a problem of a batch can be. `everywhere` is how many nodes there are where those that count are
-// sources (block_through.h); 0 where nothing is joined.
+// The largest a problem of a batch can be, and whether its flows are to be settled.
 struct Extent {
-  int nodes, columns[2], places[2], weeks[2];
-  int everywhere = 0;
-  bool flows = false;  // are they wanted
+  int nodes = 0, columns[2] = {0, 0}, places[2] = {0, 0}, weeks[2] = {1, 1};
+  bool flows = false;
 };
 
 struct Party {
   int first, columns, places, weeks;  // its columns are `first` and those that follow
-  double unit_margin, stock_margin;  // of a unit shipped, and of one that stock replaces
+  double unit_margin, stock_margin;   // of a unit shipped, and of one that stock replaces
   double *space, *time;  // (columns, places) and, with several weeks, (columns, weeks)
   double* toll;          // (padded) what a unit pays at a node; kMissing where this side is closed
   double* stock;         // (padded)
@@ -62,8 +60,6 @@ struct Contract {
   int32_t *node, *chosen, *count;
   unsigned char* used;
   double *flow, *away, *wanting;  // (nodes, columns), (columns), (columns): flows as they are settled
-  double* asks;                   // (everywhere, sources) what a unit costs from a source to a node
-  int sources, held;              // of a joined contract: its nodes are sources, and then stock held at nodes
 };
 
 constexpr int kPivot = 10;  // of four rows: their pivots' inverses, and the entries above the diagonal
@@ -105,7 +101,6 @@ JAXCPP_DEVICE void lay_out(Contract* c, const Extent& extent, int warps, bool wi
   c->flow = far->take<double>(extent.flows ? size_t(columns) * extent.nodes : 0);
   c->away = far->take<double>(extent.flows ? columns : 0);
   c->wanting = far->take<double>(extent.flows ? columns : 0);
-  c->asks = far->take<double>(size_t(extent.everywhere) * extent.columns[1]);
 }
 
 // May nobody solve this? See `sound` in load.h.
@@ -179,37 +174,22 @@ JAXCPP_BLOCK void load_node(const SideView& view, Party& party, int to, int i) {
   party.stock[to] = view.stock ? view.stock[i] : 0.0;
 }
 
-// Columns that have mass, the retailer's first, and their number by party.
-JAXCPP_BLOCK void choose_columns(Block& block, const Problem& problem, Contract& c) {
+// Fill a contract laid out for problems of this extent.
+JAXCPP_BLOCK void load(Block& block, const Problem& problem, Contract& c) {
+  const int nodes = int(problem.nodes);
+  const bool living = problem.plan != nullptr;
   const SideView &ours = problem.retailer, &theirs = problem.supplier;
-  const int columns = int(ours.columns), more = problem.plan ? 0 : int(theirs.columns);
   if (block.warp() == 0) {
-    collect(block, columns, [&](int j) { return ours.mass[j] > 0.0; }, c.chosen, columns, c.count);
+    collect(block, int(ours.columns), [&](int j) { return ours.mass[j] > 0.0; }, c.chosen, c.count);
     block.warp_sync();
-    collect(block, more, [&](int j) { return theirs.mass[j] > 0.0; }, c.chosen + c.count[0], more, c.count + 1);
+    const int more = living ? 0 : int(theirs.columns);
+    collect(block, more, [&](int j) { return theirs.mass[j] > 0.0; }, c.chosen + c.count[0], c.count + 1);
   }
   block.sync();
   c.retailer.first = 0;
   c.retailer.columns = c.supplier.first = c.count[0];
   c.supplier.columns = c.count[1];
   c.columns = c.count[0] + c.count[1];
-}
-
-// Where the tiles of `n` nodes are.
-JAXCPP_BLOCK void resize(const Block& block, Contract& c, int n) {
-  c.n = n;
-  c.rows = rows_for(n);
-  c.padded = c.rows * kEdge;
-  c.tiles = tiles_for(c.rows);
-  for (int r = block.thread(); r < c.rows; r += block.threads())
-    for (int s = r; s < c.rows; ++s) c.corner[row_at(c.rows, r) + s - r] = uint32_t(r) | uint32_t(s) << 16;
-}
-
-// Fill a contract laid out for problems of this extent, whose columns are chosen.
-JAXCPP_BLOCK void load(Block& block, const Problem& problem, Contract& c) {
-  const int nodes = int(problem.nodes);
-  const bool living = problem.plan != nullptr;
-  const SideView &ours = problem.retailer, &theirs = problem.supplier;
   load_columns(block, ours, c, c.retailer, nodes);
   load_columns(block, theirs, c, c.supplier, nodes);
   block.sync();
@@ -222,9 +202,13 @@ JAXCPP_BLOCK void load(Block& block, const Problem& problem, Contract& c) {
   block.sync();
   block.sum(lost);
   c.stranded = lost[0];
-  if (block.warp() == 0) collect(block, nodes, [&](int i) { return c.used[i] != 0; }, c.node, nodes, c.count + 2);
+  if (block.warp() == 0) collect(block, nodes, [&](int i) { return c.used[i] != 0; }, c.node, c.count + 2);
   block.sync();
-  resize(block, c, c.count[2]);
+  c.n = c.count[2];
+  c.rows = rows_for(c.n);
+  c.padded = c.rows * kEdge;
+  c.tiles = tiles_for(c.rows);
+  c.retailer.stock_margin = problem.joined ? 0.0 : c.retailer.unit_margin;
   for (int to = block.thread(); to < c.padded; to += block.threads()) {
     const bool real = to < c.n;
     const int i = real ? c.node[to] : 0;
@@ -235,6 +219,8 @@ JAXCPP_BLOCK void load(Block& block, const Problem& problem, Contract& c) {
     if (real && !living) load_node(theirs, c.supplier, to, i);
     if (real && living) c.supplier.where[to] = 0, c.supplier.stock[to] = 0.0;
   }
+  for (int r = block.thread(); r < c.rows; r += block.threads())
+    for (int s = r; s < c.rows; ++s) c.corner[row_at(c.rows, r) + s - r] = uint32_t(r) | uint32_t(s) << 16;
   block.sync();
 }
 

@@ -3,11 +3,21 @@
 
 #include "block_contract.h"
 
+namespace jaxcpp {
+
+// Which contracts of a batch a pass is for: all, or those with the right mark.
+struct Which {
+  const unsigned char* mark;
+  bool wanted;
+
+  JAXCPP_DEVICE bool skips(int64_t index) const { return mark && (mark[index] != 0) != wanted; }
+};
+
+}  // namespace jaxcpp
+
 namespace {
 
-// Which contracts of a batch a pass is for: those that need little memory because they are joined, and after them
-// those that are left.
-enum Pass { kEveryone, kSmaller, kLeft };
+using jaxcpp::Which;
 
 constexpr int kFewNodes = 16;  // fewer keep one warp busy, and no more
 
@@ -26,6 +36,7 @@ inline Reach reach_of(int nodes) {
   return {0, 1};
 }
 
+// Of one side of a batch; false where it is beyond all bounds.
 inline bool measure(const Sides& sides, int64_t nodes, int which, Extent* extent) {
   constexpr int64_t kMost = int64_t(1) << 28;  // lanes and tiles are counted in 32 bits
   if (sides.columns > kMost || sides.weeks >= kMostWeeks) return false;
@@ -43,23 +54,14 @@ inline bool countable(int64_t problems, int64_t nodes) {
 // The extent of a batch; false where it is beyond all bounds.
 inline bool measure(const Batch& batch, Extent* extent) {
   if (!countable(batch.problems, batch.nodes)) return false;
+  *extent = Extent();
   extent->nodes = int(batch.nodes);
-  extent->flows = batch.taken != nullptr;
-  extent->everywhere = extent->flows && !batch.plan ? extent->nodes : 0;
   return measure(batch.retailer, batch.nodes, 0, extent) && measure(batch.supplier, batch.nodes, 1, extent);
-}
-
-// What its contracts need that are joined without stock; false where that is no less.
-inline bool measure_joined(const Batch& batch, Extent* extent) {
-  if (!measure(batch, extent) || !extent->everywhere || extent->columns[1] >= extent->nodes) return false;
-  extent->nodes = extent->places[0] = extent->columns[1];
-  extent->places[1] = 0;
-  extent->weeks[0] = extent->weeks[1] = 1;
-  return extent->nodes > 0;
 }
 
 inline bool measure(const Questions& batch, Extent* extent) {
   if (!countable(batch.problems, batch.nodes)) return false;
+  *extent = Extent();
   extent->nodes = int(batch.nodes);
   extent->columns[1] = 0;
   extent->weeks[1] = extent->places[1] = 1;

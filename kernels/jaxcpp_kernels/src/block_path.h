@@ -4,8 +4,8 @@
 // synchronization.
 #pragma once
 
+#include "block_answer.h"
 #include "block_extent.h"
-#include "block_through.h"
 
 namespace {
 
@@ -61,88 +61,34 @@ JAXCPP_BLOCK bool advance(Block& block, Contract& c, const Problem& problem, con
   return true;
 }
 
-// A contract on its way into memory: there, and joined or not; left to a later pass; or for nobody to solve.
-enum Standing { kApartSides, kJoined, kLater, kUnsound };
-
-struct Opened {
-  Contract contract;
-  Standing standing;
-};
-
-JAXCPP_DEVICE jaxcpp::Result result_at(const Batch& batch, int64_t index) {
-  jaxcpp::Result result;
-  result.price = batch.price + index * batch.nodes;
-  if (batch.proposal) result.proposal = batch.proposal + index * batch.nodes;
-  if (batch.taken) result.taken = batch.taken + index * batch.nodes * batch.retailer.columns;
-  if (batch.shipped) result.shipped = batch.shipped + index * batch.nodes * batch.supplier.columns;
-  return result;
-}
-
-// Load a contract into memory laid out for `extent`; where that is `smaller` than all, only if it is joined. Results
-// are as if there were no solution.
-JAXCPP_ONCE Opened open_path(Block block, const Batch& batch, int64_t index, const Extent& extent, bool smaller,
-                             Contract c) {
-  const Problem problem = jaxcpp::problem_at(batch, index);
-  jaxcpp::Result result = result_at(batch, index);
-  Standing standing = (problem.max_rounds > 0 || result.taken) && sound(block, problem) ? kApartSides : kUnsound;
-  if (standing == kApartSides) {
-    choose_columns(block, problem, c);
-    if (extent.everywhere > 0 && worth_joining(block, problem, c, extent.nodes))
-      standing = kJoined;
-    else if (smaller)
-      return {c, kLater};
+template <int kPer, int kSplit>
+JAXCPP_BLOCK void follow_one(Block& block, const Problem& problem, Contract& c, jaxcpp::Result* result) {
+  const int nodes = int(problem.nodes);
+  for (int i = block.thread(); i < nodes; i += block.threads()) result->price[i] = problem.start[i];
+  result->epsilon = problem.epsilon;
+  result->gap = __builtin_huge_val();
+  result->rounds = 0;
+  result->done = false;
+  if (problem.max_rounds <= 0 || !sound(block, problem)) return;
+  load(block, problem, c);
+  const Across across = {problem.plan != nullptr};
+  Progress at = begin_at(problem.epsilon);
+  while (result->rounds < problem.max_rounds && advance<kPer, kSplit>(block, c, problem, across, &at, result)) {
   }
-  for (int i = block.thread(); i < int(problem.nodes); i += block.threads()) result.price[i] = problem.start[i];
-  no_flows(block, problem, &result);
-  if (standing == kJoined)
-    join(block, problem, c);
-  else if (standing == kApartSides)
-    load(block, problem, c);
-  return {c, standing};
+  result->epsilon = at.epsilon;
+  block.sync();
+  for (int i = block.thread(); i < c.n; i += block.threads()) result->price[c.node[i]] = c.price[i];
 }
-
-// What comes of a path that has ended: its price at every node, and flows where they are wanted.
-JAXCPP_ONCE void close_path(Block block, const Batch& batch, int64_t index, bool joined, double epsilon, Contract c) {
-  const Problem problem = jaxcpp::problem_at(batch, index);
-  jaxcpp::Result result = result_at(batch, index);
-  block.sync();
-  if (!joined) {
-    for (int i = block.thread(); i < c.n; i += block.threads()) result.price[c.node[i]] = c.price[i];
-    if (result.taken) settle(block, problem, c, epsilon, &result);
-    return;
-  }
-  set_tolls(block, c, c.price);
-  block.sync();
-  spread_out(block, c, c.retailer, epsilon);
-  price_nodes(block, problem, c, result.price);
-  block.sync();
-  settle_on(block, c, c.retailer, true);
-  write_through(block, problem, c, &result);
-}
-
-constexpr int32_t kNotYet = -1;  // rounds of a contract left to a later pass
 
 template <int kPer, int kSplit>
-JAXCPP_BLOCK void follow_at(Block& block, const Batch& batch, const Extent& extent, Pass pass, const Contract& memory,
-                            int64_t index) {
-  if (pass == kLeft && batch.rounds[index] != kNotYet) return;
-  Opened opened = open_path(block, batch, index, extent, pass == kSmaller, memory);
-  const Standing standing = opened.standing;
-  const Problem problem = jaxcpp::problem_at(batch, index);
+JAXCPP_BLOCK void follow_at(Block& block, const Batch& batch, Contract& c, int64_t index) {
   jaxcpp::Result result;
-  result.gap = __builtin_huge_val();
-  Progress at = begin_at(problem.epsilon);
-  if (standing == kJoined || standing == kApartSides) {
-    Contract c = opened.contract;
-    const Across across = {standing == kJoined || batch.plan};
-    while (result.rounds < problem.max_rounds && advance<kPer, kSplit>(block, c, problem, across, &at, &result)) {
-    }
-    close_path(block, batch, index, standing == kJoined, at.epsilon, c);
-  }
+  result.price = batch.price + index * batch.nodes;
+  follow_one<kPer, kSplit>(block, jaxcpp::problem_at(batch, index), c, &result);
   if (block.thread() != 0) return;
-  batch.rounds[index] = standing == kLater ? kNotYet : result.rounds;
-  batch.out_epsilon[index] = at.epsilon;
+  batch.out_epsilon[index] = result.epsilon;
   batch.gap[index] = result.gap;
+  batch.rounds[index] = result.rounds;
   batch.done[index] = result.done;
 }
 

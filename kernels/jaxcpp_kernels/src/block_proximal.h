@@ -77,56 +77,53 @@ JAXCPP_BLOCK bool sound(Block& block, const Question& question) {
   return !block.any(bad);
 }
 
-struct Posed {
-  Contract contract;
-  bool sound;
-};
-
-JAXCPP_ONCE Posed pose(Block block, const Questions& batch, int64_t index, Contract c) {
-  const Question question = jaxcpp::question_at(batch, index);
-  const Problem problem = posed(question);
-  if (!sound(block, problem) || !sound(block, question)) return {c, false};
-  choose_columns(block, problem, c);
-  load(block, problem, c);
-  return {c, true};
-}
-
 // The plan last looked at and the price behind it; nodes that nothing reaches are held by the quadratic alone.
-JAXCPP_ONCE void reply_with(Block block, const Questions& batch, int64_t index, bool sound, Contract c) {
-  const Question question = jaxcpp::question_at(batch, index);
-  double *plan = batch.plan + index * batch.nodes, *behind = batch.behind + index * batch.nodes;
-  for (int i = block.thread(); i < int(batch.nodes); i += block.threads()) {
-    if (sound && c.used[i]) continue;
-    plan[i] = sound ? 0.0 : __builtin_nan("");
-    behind[i] = sound ? question.price[i] - question.rho * question.proposal[i] : question.start[i];
+JAXCPP_BLOCK void reply_with(const Block& block, const Question& question, const Contract& c, const Reply& reply) {
+  for (int i = block.thread(); i < int(question.nodes); i += block.threads()) {
+    if (c.used[i]) continue;
+    reply.plan[i] = 0.0;
+    reply.price[i] = question.price[i] - question.rho * question.proposal[i];
   }
-  for (int i = block.thread(); sound && i < c.n; i += block.threads()) {
-    plan[c.node[i]] = most(c.gradient[i] + c.fixed[i], 0.0);
-    behind[c.node[i]] = c.price[i];
+  for (int i = block.thread(); i < c.n; i += block.threads()) {
+    reply.plan[c.node[i]] = most(c.gradient[i] + c.fixed[i], 0.0);
+    reply.price[c.node[i]] = c.price[i];
   }
 }
 
 template <int kPer, int kSplit>
-JAXCPP_BLOCK void respond_at(Block& block, const Questions& batch, const Contract& memory, int64_t index) {
-  const Posed posed = pose(block, batch, index, memory);
-  const Question question = jaxcpp::question_at(batch, index);
-  Contract c = posed.contract;
-  Reply reply;
+JAXCPP_BLOCK void respond_one(Block& block, const Question& question, Contract& c, Reply* reply) {
+  const Problem problem = posed(question);
+  if (!sound(block, problem) || !sound(block, question)) {
+    for (int i = block.thread(); i < int(question.nodes); i += block.threads()) {
+      reply->plan[i] = __builtin_nan("");
+      reply->price[i] = question.start[i];
+    }
+    return;
+  }
+  load(block, problem, c);
   Progress at = begin_at(question.epsilon);
   // The quadratic is a guard of its own: however small the smoothing, a step may go this far.
   at.radius = most(kLongest / question.epsilon, kClip);
-  bool on = posed.sound && question.max_rounds > 0, last = posed.sound && !on;
-  while (on || last) {
-    // Not as near as asked for, the last look is at the price last accepted.
-    if (last)
-      for (int i = block.thread(); i < c.n; i += block.threads()) c.trial[i] = c.price[i];
+  bool last = question.max_rounds <= 0;
+  for (;;) {
+    // Not as near as asked for: the answer at the price last accepted.
+    for (int i = block.thread(); last && i < c.n; i += block.threads()) c.trial[i] = c.price[i];
     double imbalance;
     const Totals seen = look<kPer, kSplit>(block, c, Held{question}, question.epsilon, &imbalance);
     if (last) break;
-    on = advance(block, c, question, seen, imbalance, &at, &reply) && reply.rounds < question.max_rounds;
-    last = !on && !reply.done;
+    const bool on = advance(block, c, question, seen, imbalance, &at, reply) && reply->rounds < question.max_rounds;
+    if (reply->done) break;
+    last = !on;
   }
-  reply_with(block, batch, index, posed.sound, c);
+  reply_with(block, question, c, *reply);
+}
+
+template <int kPer, int kSplit>
+JAXCPP_BLOCK void respond_at(Block& block, const Questions& batch, Contract& c, int64_t index) {
+  Reply reply;
+  reply.plan = batch.plan + index * batch.nodes;
+  reply.price = batch.behind + index * batch.nodes;
+  respond_one<kPer, kSplit>(block, jaxcpp::question_at(batch, index), c, &reply);
   if (block.thread() == 0) batch.rounds[index] = reply.rounds;
 }
 

@@ -75,7 +75,8 @@ JAXCPP_BLOCK bool may_take(Contract& c, const Party& party, int i, int j, bool i
 // Memory by node while flows are settled, of a path that has ended.
 struct Levels {
   double *units, *limit, *share, *keeps;
-  JAXCPP_BLOCK explicit Levels(const Contract& c) : units(c.gradient), limit(c.ground), share(c.step), keeps(c.tangent) {}
+  JAXCPP_BLOCK explicit Levels(const Contract& c)
+      : units(c.gradient), limit(c.ground), share(c.step), keeps(c.tangent) {}
 };
 
 // Units that columns give way with, in the last stage, so that no node holds more than `limit`.
@@ -96,7 +97,8 @@ JAXCPP_BLOCK bool give_way(Block& block, Contract& c, const Party& party, const 
 }
 
 // One pass of a stage; false where it changes nothing. `units` are those through each node.
-JAXCPP_BLOCK bool fill_pass(Block& block, Contract& c, const Party& party, const Levels& at, int stage, bool all_stock) {
+JAXCPP_BLOCK bool fill_pass(Block& block, Contract& c, const Party& party, const Levels& at, int stage,
+                            bool all_stock) {
   const bool last = stage == 4, with_stock = all_stock || stage == 2 || last, in_use = stage == 0;
   each_column(block, party, [&](int j) {
     const bool yields = last && c.outside[j] == 0.0;
@@ -182,32 +184,33 @@ JAXCPP_BLOCK void write_flows(const Block& block, Contract& c, const Party& part
   });
 }
 
-// Flows of a path that has ended, at its price.
-JAXCPP_BLOCK void settle(Block& block, const Problem& problem, Contract& c, double epsilon, jaxcpp::Result* result) {
+// Nothing flows.
+JAXCPP_BLOCK void no_flows(const Block& block, const Problem& problem, const jaxcpp::Result& result) {
+  const auto clear = [&block](double* array, int64_t count) {
+    for (int64_t e = block.thread(); array && e < count; e += block.threads()) array[e] = 0.0;
+  };
+  clear(result.proposal, problem.nodes);
+  clear(result.taken, problem.nodes * problem.retailer.columns);
+  clear(result.shipped, problem.nodes * problem.supplier.columns);
+}
+
+// Flows of a path that has ended, at the price in place.
+JAXCPP_BLOCK void settle(Block& block, const Problem& problem, Contract& c, double epsilon,
+                         const jaxcpp::Result& result) {
   set_tolls(block, c, c.price);
   block.sync();
   spread_out(block, c, c.retailer, epsilon);
   if (!problem.plan) {
     propose(block, c, epsilon);
-    each_node(block, c, [&](int i) { result->proposal[c.node[i]] = c.fixed[i]; });
+    each_node(block, c, [&](int i) { result.proposal[c.node[i]] = c.fixed[i]; });
     spread_out(block, c, c.supplier, epsilon);
     settle_on(block, c, c.supplier, false);
-    write_flows(block, c, c.supplier, problem.supplier, result->shipped);
+    write_flows(block, c, c.supplier, problem.supplier, result.shipped);
     each_node(block, c, [&](int i) { c.fixed[i] = least(c.fixed[i], through(c, c.supplier, i, true)); });
     block.sync();
   }
   settle_on(block, c, c.retailer, false);
-  write_flows(block, c, c.retailer, problem.retailer, result->taken);
-}
-
-// Nothing flows.
-JAXCPP_BLOCK void no_flows(const Block& block, const Problem& problem, jaxcpp::Result* result) {
-  const auto clear = [&block](double* array, int64_t count) {
-    for (int64_t e = block.thread(); array && e < count; e += block.threads()) array[e] = 0.0;
-  };
-  clear(result->proposal, problem.nodes);
-  clear(result->taken, problem.nodes * problem.retailer.columns);
-  clear(result->shipped, problem.nodes * problem.supplier.columns);
+  write_flows(block, c, c.retailer, problem.retailer, result.taken);
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ struct Problem {
   double strict = 1.0;            // target as a fraction of the tolerance
   double tolerance = 0.0;
   int64_t max_rounds = 0;
+  bool joined = false;  // does the retailer's side stand for both, its stock being the other's capacity
 };
 
 struct Result {

@@ -16,8 +16,9 @@ struct Grid {
 
 // How a batch is run: what `plan_launch` found and `launch` needs.
 struct Launch {
-  Grid smaller, whole;  // for contracts that need less than the largest; for the rest, or all
-  size_t scratch_bytes = 0;
+  Grid path, flows;                      // or answers
+  Grid join, joined_path, joined_flows;  // of contracts that are joined
+  size_t apart = 0, scratch_bytes = 0;   // of all: blocks' memory, and with it what passes tell each other
 };
 
 // Are its problems small enough for what counts them?

@@ -7,11 +7,10 @@ namespace jaxcpp {
 namespace {
 
 template <int kPer, int kSplit, Home kHome>
-__global__ void __launch_bounds__(kMostThreads, kSideBySide<kPer>) respond(const __grid_constant__ Questions batch,
-                                                                                 const __grid_constant__ Shape shape,
-                                                                                 char* scratch) {
+__global__ void __launch_bounds__(kMostThreads, kSideBySide<kPer>) respond(char* scratch, Questions batch,
+                                                                           Shape shape) {
   extern __shared__ __align__(16) char shared[];
-  run<kPer, kHome>(batch.problems, shape, scratch, shared, [&](Block& block, const Contract& contract, int64_t index) {
+  run<kPer, kHome>(batch.problems, shape, scratch, shared, [&](Block& block, Contract& contract, int64_t index) {
     respond_at<kPer, kSplit>(block, batch, contract, index);
   });
 }
@@ -31,17 +30,17 @@ bool in_bounds(const Questions& batch) {
 }
 
 cudaError_t plan_launch(const Questions& batch, Launch* out) {
+  *out = Launch();
   Extent extent;
   if (!measure(batch, &extent)) return cudaErrorInvalidValue;
-  const cudaError_t error = plan_grid<Respond>(extent, batch.problems, &out->whole);
-  out->scratch_bytes = scratch_for(out->whole);
+  const cudaError_t error = plan_grid<Respond>(extent, batch.problems, &out->path);
+  out->apart = apart_of(out->path);
+  out->scratch_bytes = 2 * kQueueBytes + out->apart;
   return error;
 }
 
 cudaError_t launch(const Questions& batch, const Launch& how, void* scratch, cudaStream_t stream) {
-  Extent extent;
-  if (!measure(batch, &extent)) return cudaErrorInvalidValue;
-  return start_grid(batch, how.whole, extent, kEveryone, scratch, stream);
+  return start_grid(batch, how.path, {nullptr, false}, aligned(scratch), stream);
 }
 
 }  // namespace jaxcpp

@@ -16,7 +16,7 @@ enum Home { kShared, kCostsApart, kApart };
 
 struct Shape {
   Extent extent;
-  Pass pass;
+  Which which;
   size_t apart;  // bytes of a block in global memory
 };
 
@@ -38,7 +38,9 @@ __device__ __forceinline__ void run(int64_t problems, const Shape& shape, char* 
   lay_out(&contract, shape.extent, int(blockDim.x) / kLanes, kPer == 0, near, far);
   Block block(reinterpret_cast<double*>(shared));
   work_off(block, problems, reinterpret_cast<uint32_t*>(scratch),
-           [&](int64_t index) { one(block, contract, index); });
+           [&](int64_t index) {
+             if (!shape.which.skips(index)) one(block, contract, index);
+           });
 }
 
 // Bytes that a block needs, shared and apart.
@@ -94,19 +96,12 @@ const void* kernel_for(Reach reach, Home home) {
   }
 }
 
-// One pass over `problems` of this extent, on the current device.
-template <typename Family>
-cudaError_t plan_grid(const Extent& extent, int64_t problems, Grid* out) {
-  int device, limit, processors, resident;
+// Blocks for `problems` of a kernel, on the current device.
+cudaError_t fit_grid(int64_t problems, Grid* out) {
+  int device, processors, resident;
   cudaError_t error = cudaGetDevice(&device);
-  if (error == cudaSuccess) error = cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
   if (error == cudaSuccess) error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
   if (error != cudaSuccess) return error;
-  Reach reach;
-  out->threads = threads_for(extent);
-  const Home home = home_for(extent, out->threads, size_t(limit), &reach);
-  count_bytes(extent, out->threads, reach.per == 0, home, &out->shared_bytes, &out->apart);
-  out->kernel = kernel_for<Family>(reach, home);
   error = cudaFuncSetAttribute(out->kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(out->shared_bytes));
   if (error != cudaSuccess) return error;
   error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, out->kernel, out->threads, out->shared_bytes);
@@ -116,21 +111,42 @@ cudaError_t plan_grid(const Extent& extent, int64_t problems, Grid* out) {
   return cudaSuccess;
 }
 
-// Scratch memory of a launch: two queues' worth to align.
-size_t scratch_for(const Grid& grid) { return 2 * kQueueBytes + grid.apart * size_t(grid.blocks); }
+// One pass over `problems` of this extent.
+template <typename Family>
+cudaError_t plan_grid(const Extent& extent, int64_t problems, Grid* out) {
+  int device, limit;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error == cudaSuccess) error = cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  if (error != cudaSuccess) return error;
+  Reach reach;
+  out->threads = threads_for(extent);
+  const Home home = home_for(extent, out->threads, size_t(limit), &reach);
+  count_bytes(extent, out->threads, reach.per == 0, home, &out->shared_bytes, &out->apart);
+  out->kernel = kernel_for<Family>(reach, home);
+  return fit_grid(problems, out);
+}
 
-template <typename AnyBatch>
-cudaError_t start_grid(const AnyBatch& batch, const Grid& grid, const Extent& extent, Pass pass, void* scratch,
-                       cudaStream_t stream) {
-  AnyBatch copy = batch;
-  Shape shape = {extent, pass, grid.apart};
-  char* memory = reinterpret_cast<char*>(rounded(reinterpret_cast<size_t>(scratch)));
+size_t apart_of(const Grid& grid) { return grid.apart * size_t(grid.blocks); }
+
+// Start a kernel whose arguments begin with a queue, in `memory`, and what is apart, behind it.
+cudaError_t start(const Grid& grid, char* memory, void** arguments, cudaStream_t stream) {
   const cudaError_t error = cudaMemsetAsync(memory, 0, kQueueBytes, stream);
   if (error != cudaSuccess) return error;
-  void* arguments[] = {&copy, &shape, &memory};
   return cudaLaunchKernel(grid.kernel, dim3(unsigned(grid.blocks)), dim3(unsigned(grid.threads)), arguments,
                           grid.shared_bytes, stream);
 }
+
+template <typename AnyBatch>
+cudaError_t start_grid(const AnyBatch& batch, const Grid& grid, const Which& which, char* memory,
+                       cudaStream_t stream) {
+  AnyBatch copy = batch;
+  Shape shape = {Extent(), which, grid.apart};
+  if (!measure(batch, &shape.extent)) return cudaErrorInvalidValue;
+  void* arguments[] = {&memory, &copy, &shape};
+  return start(grid, memory, arguments, stream);
+}
+
+char* aligned(void* scratch) { return reinterpret_cast<char*>(rounded(reinterpret_cast<size_t>(scratch))); }
 
 }  // namespace
 }  // namespace jaxcpp

@@ -38,6 +38,7 @@ JAXCPP_DEVICE Problem problem_at(const Batch& batch, int64_t index) {
   problem.strict = batch.strict[index];
   problem.tolerance = batch.tolerance[index];
   problem.max_rounds = batch.max_rounds[index];
+  problem.joined = batch.joined;
   return problem;
 }
 
