@@ -121,7 +121,9 @@ def _measure(size: str, batch: int, repeats: int) -> bool:
 def _search(retailer: Any, supplier: Any, start: Any) -> Any:
     import jaxcpp_kernels as native
 
-    return native.solve_path(retailer, supplier, start, epsilon=FIRST_EPSILON, tolerance=TOLERANCE)
+    return native.solve_path(
+        retailer, supplier, start, epsilon=FIRST_EPSILON, tolerance=TOLERANCE, flows=True
+    )
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ def test_living_agrees_with_the_cpu_kernel(name):
     both = [jax.tree.map(lambda leaf: leaf[ended], each) for each in found]
     picked = native.Side(*(np.broadcast_to(leaf, (len(start), *np.shape(leaf)[1:]))[ended] for leaf in side))
     alike(both[0], both[1], (picked,), plan[ended])
-    np.testing.assert_allclose(*(each.flows.taken.sum(axis=2) for each in both), atol=1e-9)
+    units = [each.flows.taken.sum(axis=2) for each in both]
+    np.testing.assert_allclose(units[0], units[1], atol=1e-9)
 
 
 def answer(side, question, device, **settings):
