@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import jax
+import pytest
 
 import jaxcpp
 from jaxcpp.cli.status import Status
