@@ -7,7 +7,7 @@ import jaxcpp_kernels as native
 import numpy as np
 import pytest
 
-from tests.kernels.instances import SHAPES, TOLERANCE, alike, contracts, same_worth
+from tests.kernels.instances import BY_A_PATH, SHAPES, TOLERANCE, alike, contracts, same_worth
 from tests.kernels.questions import ours, questions
 
 pytestmark = pytest.mark.skipif(
@@ -30,7 +30,7 @@ def search(sides, start, device, **settings):
     """The path on one device."""
     with jax.default_device(device):
         call = native.solve_path if len(sides) == 2 else native.solve_living
-        found = call(*sides, *start, epsilon=0.05, tolerance=TOLERANCE, **settings)
+        found = call(*sides, *start, epsilon=0.05, tolerance=TOLERANCE, strict=BY_A_PATH, **settings)
         return jax.tree.map(np.asarray, found)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from jaxcpp_kernels import answers, build, paths
 
-from tests.kernels.instances import SHAPES, TOLERANCE, alike, contracts, same_worth
+from tests.kernels.instances import BY_A_PATH, SHAPES, TOLERANCE, alike, contracts, same_worth
 from tests.kernels.questions import ours, questions, twin
 from tests.transport.sides import random_side, stacked
 
@@ -84,7 +84,9 @@ def compiled(folder: Path, threads: int, lanes: int) -> Path:
 
 def path(sides, start, flows=False):
     ours, theirs = sides
-    found = native.solve_path(ours, theirs, start, epsilon=0.05, tolerance=TOLERANCE, flows=flows)
+    found = native.solve_path(
+        ours, theirs, start, epsilon=0.05, tolerance=TOLERANCE, strict=BY_A_PATH, flows=flows
+    )
     return jax.tree.map(np.asarray, found)
 
 
@@ -135,7 +137,9 @@ def test_living_agrees_with_the_cpu_kernel(name, emulate):
     plan = np.random.default_rng(5).dirichlet(np.full(start.shape[1], 2.0), len(start))
 
     def search():
-        found = native.solve_living(side, plan, start, epsilon=0.05, tolerance=TOLERANCE, flows=True)
+        found = native.solve_living(
+            side, plan, start, epsilon=0.05, tolerance=TOLERANCE, strict=BY_A_PATH, flows=True
+        )
         return jax.tree.map(np.asarray, found)
 
     reference = search()
