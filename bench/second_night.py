@@ -2,7 +2,7 @@
 
 The same fleet with every demand changed at random by at most a share. Both runs must be certified alike,
 and agree within their certificates, before anything is told. Where the CPU kernel serves, its searches are
-timed by themselves too, on one thread: by a path down in smoothing, and by augmenting paths from the vendors'
+timed by themselves too: by a path down in smoothing, and by augmenting paths from the vendors'
 quotes (cold) and from last night's prices (warm). A round of those is as many lanes and ways between nodes
 looked at as there are: what a round of the path looks at, without its exponentials and its factor.
 """
@@ -16,11 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from bench.machine import where
 from bench.peers.jaxcpp_batch import settle_backend
+from jaxcpp.consensus import newton
 from jaxcpp.fleet.bundles import bundles
 from jaxcpp.fleet.contracts import contracts
 from jaxcpp.fleet.data import Fleet
@@ -32,7 +35,7 @@ from jaxcpp.fleet.solve import plan_fleet
 from jaxcpp.fleet.warm import Prices
 from jaxcpp.tables import read_fleet
 from jaxcpp.transport import kernels
-from jaxcpp.transport.path import FIRST_EPSILON
+from jaxcpp.transport.path import PathState, start
 
 REPEATS = 5  # of every search; the fastest counts, since others use the machine too
 TOGETHER = 64  # contracts of a call, as many as a nightly run solves together
@@ -72,61 +75,45 @@ def told(run: Run, seconds: float) -> dict[str, Any]:
     return {**counted(run.contracts["rounds"]), "seconds": seconds, "status": run.status_counts()}
 
 
-def posed(lane: Lanes, price: jax.Array) -> tuple[Any, ...]:
-    """Both sides of one contract as the kernel takes them, the quote, and last night's price or that."""
-    import jaxcpp_kernels as native
-
+def posed(lane: Lanes, price: jax.Array) -> tuple[Any, PathState, PathState]:
+    """One contract as the search takes it; where that begins from nothing, and from last night's price."""
     retailer, vendor, terms = parties(lane)
     buys, ships = retailer.agent(terms), vendor.agent(terms)
-    ours, theirs = (
-        native.Side(agent.side.cost, agent.side.mass, agent.side.outside, agent.side.stock)
-        for agent in (buys, ships)
-    )
-    ours, theirs = ours._replace(lost_margin=buys.lost_margin), theirs._replace(unit_margin=ships.unit_margin)
-    return ours, theirs, ships.quote(), first_price(ships, terms, price)[0]
+    both = buys.side, ships.side, buys.lost_margin, ships.unit_margin
+    return both, start(ships.quote()), start(first_price(ships, terms, price)[0])
 
 
 def searches(fleet: Fleet, tolerance: float, yesterday: Columns | None) -> dict[str, dict[str, float]]:
-    """The native search alone, of every contract: rounds, and microseconds a contract on one thread."""
-    import jaxcpp_kernels as native
-
+    """The native search alone, of every contract: rounds, and microseconds a contract."""
     assert yesterday is not None
     found = contracts(fleet, bundles(fleet))
     known = Prices(fleet, found, yesterday)
     rounds: dict[str, list[np.ndarray]] = {"path": [], "cold": [], "warm": []}
     seconds = dict.fromkeys(rounds, 0.0)
 
-    def search(ours: Any, theirs: Any, start: jax.Array, strict: jax.Array) -> Any:
-        return native.solve_path(
-            ours,
-            theirs,
-            start,
-            epsilon=FIRST_EPSILON,
-            tolerance=tolerance,
-            strict=strict,
-            threads=1,
-            flows=True,
+    def search(both: Any, state: PathState, strict: jax.Array) -> Any:
+        state = eqx.tree_at(lambda s: s.strict, state, strict)
+        limit = jnp.asarray(newton.MAX_ROUNDS, jnp.int32)
+        ours, theirs, lost_margin, unit_margin = both
+        return kernels.follow_joint(
+            ours, theirs, lost_margin, unit_margin, state, jnp.asarray(tolerance), limit
         )
 
-    run = jax.jit(jax.vmap(search, in_axes=(0, 0, 0, None)))
+    run = jax.jit(jax.vmap(search, in_axes=(0, 0, None)))
     for bucket in Packer(fleet, found).buckets():
-        *sides, quote, last = jax.jit(jax.vmap(posed))(bucket.lanes, known.of(bucket))
-        for first in range(0, len(quote), TOGETHER):
-            index = np.resize(np.arange(len(quote))[first : first + TOGETHER], TOGETHER)
-            some = jax.tree.map(lambda leaf, index=index: leaf[index], (*sides, quote, last))
-            count = min(TOGETHER, len(quote) - first)
-            for name, start, strict in (
-                ("path", some[2], BY_A_PATH),
-                ("cold", some[2], 1.0),
-                ("warm", some[3], 1.0),
-            ):
-                path, spent = jax.block_until_ready(run(*some[:2], start, strict)), []
+        lanes, size = jax.jit(jax.vmap(posed))(bucket.lanes, known.of(bucket)), len(bucket.contract)
+        for first in range(0, size, TOGETHER):
+            index = np.resize(np.arange(size)[first : first + TOGETHER], TOGETHER)
+            both, cold, warm = jax.tree.map(lambda leaf, index=index: leaf[index], lanes)
+            count = min(TOGETHER, size - first)
+            for name, state, strict in (("path", cold, BY_A_PATH), ("cold", cold, 1.0), ("warm", warm, 1.0)):
+                (ended, _), spent = jax.block_until_ready(run(both, state, strict)), []
                 for _ in range(REPEATS):
                     begun = time.perf_counter()
-                    jax.block_until_ready(run(*some[:2], start, strict))
+                    jax.block_until_ready(run(both, state, strict))
                     spent.append(time.perf_counter() - begun)
                 seconds[name] += min(spent) * count / TOGETHER
-                rounds[name].append(np.asarray(path.rounds)[:count])
+                rounds[name].append(np.asarray(ended.rounds)[:count])
     return {
         name: {**counted(np.concatenate(each)), "microseconds": 1e6 * seconds[name] / len(found)}
         for name, each in rounds.items()

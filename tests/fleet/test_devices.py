@@ -49,43 +49,17 @@ def test_many_devices_answer_as_one(tmp_path):
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path}
     arguments = [str(tmp_path / "fleet"), str(tmp_path / "there"), str(DEVICES)]
     subprocess.run([sys.executable, "-c", ELSEWHERE, *arguments], cwd=ROOT, env=environment, check=True)
-    one, several = (
-        {name: pq.read_table(tmp_path / where / name) for name in here} for where in ("here", "there")
-    )
-    contracts, others = one["contracts.parquet"], several["contracts.parquet"]
-    assert contracts.schema == others.schema
-    for column in ("contract_id", "status"):
-        assert contracts[column] == others[column], column
-    for name, columns in SAME.items():
-        ours, theirs = (sum(table[column].to_numpy() for column in columns) for table in (contracts, others))
-        np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-5, err_msg=name)
-    # A program for several devices adds in another order. Where plans tie, it may find another of the best.
-    plans, theirs = (units(tables["plans.parquet"]) for tables in (one, several))
-    alike = []
-    for contract in contracts["contract_id"].to_pylist():
-        keys = {key for key in (*plans, *theirs) if key[0] == contract}
-        both = np.array([[table.get(key, (0.0, 0.0)) for key in keys] for table in (plans, theirs)])
-        if both.size:
-            np.testing.assert_allclose(both[1, :, 0], both[0, :, 0], atol=1e-9, err_msg=contract)
-            np.testing.assert_allclose(both[1].sum(axis=0), both[0].sum(axis=0), rtol=1e-9, err_msg=contract)
-            alike.append(np.allclose(both[1, :, 1], both[0, :, 1], atol=1e-5))
-    assert np.mean(alike) >= 0.8
-
-
-SAME = {
-    "chain cost, just-in-time": ("retailer_cost_jit", "supplier_cost_jit"),
-    "chain cost, planned": ("retailer_cost_plan", "supplier_cost_plan"),
-    "retailer, just-in-time": ("retailer_utility_jit",),
-    "supplier, just-in-time": ("supplier_utility_jit",),
-    "gain": ("gain",),
-    "fee": ("fee",),
-}
-"""Sums of columns that do not depend on which of the best plans is found."""
-
-
-def units(plans):
-    """Just-in-time and planned units by contract, node and week."""
-    return {
-        (row["contract_id"], row["inbound_id"], row["week"]): (row["jit_units"], row["plan_units"])
-        for row in plans.to_pylist()
-    }
+    for name in here:
+        one, several = (pq.read_table(tmp_path / where / name) for where in ("here", "there"))
+        assert one.schema == several.schema
+        for column in one.column_names:
+            if column in ("efficiency_gap", "price_error"):
+                continue  # what is proved differs, what is found does not
+            ours, theirs = one[column].to_numpy(), several[column].to_numpy()
+            if ours.dtype.kind == "f":
+                # A program for several devices adds in another order: a path may end elsewhere within
+                # the tolerance, which is 1e-5. Prices are not certified: any that proves the gap will do.
+                nearly = 1e-4 if name == "prices.parquet" else 1e-5
+                np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=nearly, err_msg=column)
+            else:
+                assert one[column] == several[column], column

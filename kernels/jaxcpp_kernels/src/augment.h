@@ -17,6 +17,7 @@ constexpr int64_t kOfStock = -1;       // a way that no column carries: stock th
 constexpr int kMostRounds = 60;        // after which it is given up
 constexpr double kFarthest = 1e100;    // what all columns may cost together
 constexpr double kTie = 1e-13;         // options that differ by less are as cheap
+constexpr double kGrid = 0x1.8p16;     // what is added to a cost and taken off again: a multiple of 2^-36 is left
 constexpr double kNegligible = 4.0;    // of rounding error: units that nobody moves
 
 struct Augment {
@@ -165,12 +166,20 @@ inline void place_all_tied(Augment* self, int tied) {
   }
 }
 
+// Sums of such numbers are exact, so that what ties does so in whatever order it was added up before.
+template <typename Number>
+JAXCPP_INLINE Number on_grid(Number value) {
+  return (value + kGrid) - kGrid;
+}
+
 // Column `j` on its cheapest option, or, where several are, among the `tied` to be placed later. Returns what a unit
 // then costs.
 inline double choose(Augment* self, int32_t j, int* tied) {
   Side* side = self->side;
-  const double* cost = side->cost + size_t(j) * side->stride;
+  double* cost = side->cost + size_t(j) * side->stride;
   double* flow = flow_of(side, j);
+  for (int i = 0; i < side->stride; i += kDoubles) store(cost + i, on_grid(load(cost + i)));
+  side->outside[j] = on_grid(side->outside[j]);
   const double best = best_of(*side, j);
   const double cheapest = least(best + kTie * (1.0 + size_of(best)), kFarthest);
   int32_t *begin = side->split_begin + *tied, *node = self->option;
@@ -198,7 +207,7 @@ inline bool begin(Augment* self, Side* side, const double* price, const double* 
   self->side = side;
   self->n = n;
   for (int i = 0; i < stride; ++i) {
-    side->price[i] = self->price[i] = i < n && size_of(price[i]) > kTie ? price[i] : 0.0;
+    side->price[i] = self->price[i] = i < n && size_of(price[i]) > kTie ? on_grid(price[i]) : 0.0;
     self->used[i] = i < n && self->price[i] >= 0.0 ? stock_of(*self, i) : 0.0;
     self->excess[i] = i < n ? -plan[i] - self->used[i] : 0.0;
   }
