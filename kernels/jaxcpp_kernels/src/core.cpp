@@ -41,7 +41,7 @@ size_t scratch_bytes(int64_t nodes, int64_t columns) {
 }
 
 size_t scratch_bytes(int64_t nodes, int64_t retailer_columns, int64_t supplier_columns) {
-  if (!countable(nodes, retailer_columns) || !countable(nodes, supplier_columns)) return 0;
+  if (!countable(nodes, supplier_columns) || !countable(nodes + supplier_columns, retailer_columns)) return 0;
   Path path;
   Arena arena{nullptr, 0};
   lay_out(&path, &arena, nodes, retailer_columns, supplier_columns);

@@ -23,12 +23,14 @@ struct Path {
 };
 
 inline void lay_out(Path* self, Arena* arena, int64_t nodes, int64_t retailer_columns, int64_t supplier_columns) {
-  lay_out(&self->retailer, arena, retailer_columns, nodes);
+  // Joined, as many nodes as sources and nodes with stock: of a path, no more than there are.
+  const int64_t most_nodes = nodes + supplier_columns;
+  lay_out(&self->retailer, arena, retailer_columns, most_nodes);
   lay_out(&self->supplier, arena, supplier_columns, nodes);
   lay_out(&self->through, arena, nodes, retailer_columns, supplier_columns);
-  lay_out(&self->exact, arena, retailer_columns, nodes);
+  lay_out(&self->exact, arena, retailer_columns, most_nodes);
   lay_out(&self->slope, arena, int(nodes));
-  const size_t stride = padded_floats(int(nodes) + 1);
+  const size_t stride = padded_floats(int(most_nodes) + 1);
   double** const by_node[] = {&self->price,    &self->trial, &self->move, &self->gradient,
                               &self->step, &self->tangent, &self->fixed};
   for (double** each : by_node) *each = arena->take<double>(stride);
@@ -203,20 +205,23 @@ inline bool sound(const Problem& problem) {
   return sound(problem.retailer, problem.nodes) && (problem.plan || sound(problem.supplier, problem.nodes));
 }
 
-// The path of a contract joined over its public nodes.
-inline void follow_joined(const Problem& problem, Path* self, Result* result) {
+// A contract joined over its public nodes, settled exactly, or else by a path where that is `smaller` for it. False
+// where neither is done.
+inline bool follow_joined(const Problem& problem, Path* self, bool smaller, Result* result) {
   Side* side = &self->retailer;
-  for (int i = 0; i < padded_doubles(self->through.sources + self->through.held_count); ++i)
-    self->fixed[i] = self->move[i] = 0.0;
+  for (int i = 0; i < padded_doubles(joined_nodes(self->through)); ++i) self->fixed[i] = self->move[i] = 0.0;
   join(&self->through, problem, side, self->trial);
   self->n = side->n;
   self->stride = side->stride;
   self->stranded = 0.0;
   self->supplier.present = false;
   memcpy(self->price, self->trial, sizeof(double) * self->stride);
-  resize(&self->slope, self->n);
   const bool exact = settled_exactly(self, problem, result);
-  if (!exact) follow(self, problem, result);
+  if (!exact && !smaller) return false;
+  if (!exact) {
+    resize(&self->slope, self->n);
+    follow(self, problem, result);
+  }
   price_nodes(self->through, problem, side, self->price, result->price);
   if (!exact) {
     spread_out(side, self->price, result->epsilon);
@@ -224,6 +229,7 @@ inline void follow_joined(const Problem& problem, Path* self, Result* result) {
   }
   no_flows(problem, result);
   write_through(self->through, problem, side, result);
+  return true;
 }
 
 inline void follow_one(const Problem& problem, Path* self, Result* result) {
@@ -246,8 +252,9 @@ inline void follow_one(const Problem& problem, Path* self, Result* result) {
     else if (problem.plan)
       self->stranded += __builtin_fabs(problem.plan[i]);
   }
-  self->joined = result->taken && !problem.plan && worth_joining(&self->through, problem, n);
-  if (self->joined) return follow_joined(problem, self, result);
+  self->joined = result->taken && !problem.plan && can_be_joined(&self->through, problem);
+  if (self->joined && follow_joined(problem, self, joined_nodes(self->through) <= n, result)) return;
+  self->joined = false;
   self->n = n;
   self->stride = padded_doubles(n);
   fill(&self->retailer, problem.retailer, self->nodes, n, 1.0);

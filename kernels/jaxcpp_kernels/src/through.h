@@ -3,8 +3,8 @@
 // A unit from source `k` to private node `j` takes the cheapest public node on its way, so the contract is
 // one transport problem from sources to private nodes: a side whose public nodes are the sources, with
 // their capacity as stock, living with a plan of nothing. Stock that the retailer holds at a node is one more
-// source. There are far fewer sources than public nodes, and the price at a node is what its cheapest source
-// asks.
+// source. There are far fewer sources than public nodes, as a rule, and the price at a node is what its cheapest
+// source asks.
 #pragma once
 
 #include "load.h"
@@ -29,8 +29,8 @@ inline void lay_out(Through* self, Arena* arena, int64_t nodes, int64_t columns,
   self->column = arena->take<int32_t>(columns);
 }
 
-// Whether the contract is smaller when joined; finds its sources. `most_nodes` is how many it has room for.
-inline bool worth_joining(Through* self, const Problem& problem, int most_nodes) {
+// Whether there is a way to join the contract; finds its sources.
+inline bool can_be_joined(Through* self, const Problem& problem) {
   const SideView &ours = problem.retailer, &theirs = problem.supplier;
   self->sources = self->held_count = 0;
   for (int64_t i = 0; i < problem.nodes; ++i) {
@@ -40,8 +40,10 @@ inline bool worth_joining(Through* self, const Problem& problem, int most_nodes)
   for (int64_t k = 0; k < theirs.columns; ++k)
     if (theirs.mass[k] > 0.0) self->source[self->sources++] = int32_t(k);
   self->unit_margin = theirs.unit_margin;
-  return self->sources > 0 && self->sources + self->held_count <= most_nodes;
+  return self->sources > 0;
 }
+
+inline int joined_nodes(const Through& self) { return self.sources + self.held_count; }
 
 // The cheapest way from a few vectors of sources to a column: over all nodes, `through` from there.
 template <int kVectors>
@@ -79,7 +81,7 @@ inline void join_tile(Through* self, const Problem& problem, int first, Side* to
 // From the arrays of both sides to one side, and to the price of each source at the start.
 inline void join(Through* self, const Problem& problem, Side* to, double* start) {
   const SideView &ours = problem.retailer, &theirs = problem.supplier;
-  const int sources = self->sources, n = sources + self->held_count, wide = padded_doubles(sources);
+  const int sources = self->sources, n = joined_nodes(*self), wide = padded_doubles(sources);
   self->stride = wide;
   to->present = true;
   to->n = n;
