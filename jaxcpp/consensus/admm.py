@@ -1,16 +1,15 @@
 """Consensus ADMM: the protocol for agents that answer proximally and return nothing else.
 
 Round: the coordinator sends each agent its price `pi_m`, the proposal `z` and the weight `rho`; each
-answers `x_m = argmin cost_m(x) + pi_m @ x + rho/2 |x - z|^2`; then
+answers `x_m = argmin cost_m(x) + pi_m @ x + rho/2 |x - z|^2`; then ADMM's step
 
     z <- mean of x_m,    pi_m <- pi_m + rho (x_m - z)
 
-with over-relaxation, residual balancing of `rho`, Anderson acceleration, and a smoothing that is lowered in
-stages. The prices of the two agents are `p` and `-p`: they sum to zero at every round.
+is where what the coordinator has learned of both agents' answers begins (`consensus.reflections`): it asks at
+the plan and price where it expects them to agree. The smoothing is lowered in stages, and `rho` with its root.
+The prices of the two agents are `p` and `-p`: they sum to zero at every round.
 
-An answer is also the agent's best plan at the price `pi_m + rho (x_m - z)` alone, whatever was asked. So the
-coordinator accelerates the search for two such pairs of plan and price that are one: a past of these is as
-good under another `rho`. Source: arXiv:2605.16695 section 2.2; Boyd et al. (2011), section 7.
+Source: arXiv:2605.16695 section 2.2; Boyd et al. (2011), section 7.
 """
 
 from __future__ import annotations
@@ -23,33 +22,25 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcpp.agents.protocol import Agent
-from jaxcpp.consensus import anderson
+from jaxcpp.consensus import reflections
 from jaxcpp.consensus.outcome import Outcome, settle
+from jaxcpp.consensus.reflections import Learned
 
 MAX_ROUNDS = 800
 TURN = 10
 """Rounds between two certificates."""
-RELAXATION = 1.6
 FIRST_EPSILON = 0.1
 FIRST_RHO = 0.2
 """Of (cost) / (units a node), at the first smoothing."""
 WARM_EPSILON = 1e-4
 """Smoothing at which a price known from before is taken up."""
 SHRINK = 0.1
-LEAVE_STAGE = 0.01
+LEAVE_STAGE = 0.03
 """Residual (of a volume of 1) at which the smoothing is lowered,"""
-SETTLED_STAGE = 0.5
+SETTLED_STAGE = 1.0
 """and never before it is below the smoothing times this."""
 LAST_EPSILON = 0.2
 """Of the gap asked for: a smoothing below this is not what keeps a certificate wide."""
-BALANCE = 3.0
-"""Ratio of the residuals at which `rho` is doubled or halved."""
-PATIENCE = 10
-"""Rounds between two changes of `rho`."""
-STIFFEST = 1e6
-"""Times its first value, softened as the smoothing, that `rho` may grow: prices would leave their scale."""
-ROUNDING = 1e-8
-"""Residual below which the ratio of its parts says nothing about `rho`."""
 ACCURACY = 0.03
 """Of the residual: the error allowed in an agent's answer."""
 
@@ -61,15 +52,14 @@ class AdmmState(eqx.Module):
     price: Float[Array, " n"]
     plan: Float[Array, " n"]  # the retailer's last answer
     rho: Float[Array, ""]
-    first_rho: Float[Array, ""]  # at the first smoothing
     epsilon: Float[Array, ""]
     residual: Float[Array, ""]
-    history: anderson.History
+    taking: Learned  # of the retailer, asked at plan - price / rho
+    shipping: Learned  # of the supplier, asked at plan + price / rho
     left: Float[Array, " d"]  # proposal and price where the last stage was left
     left_epsilon: Float[Array, ""]  # its smoothing; 0 in the first
     retailer: Any  # the agents' own memories, opaque here
     supplier: Any
-    since: Int[Array, ""]  # rounds since rho or epsilon last changed
     rounds: Int[Array, ""]
     done: Bool[Array, ""]
 
@@ -89,72 +79,49 @@ def begin(
     if warm is not None:
         epsilon = jnp.where(warm, jnp.asarray(WARM_EPSILON, price.dtype), epsilon)
     plan = retailer.propose(price, epsilon)
-    count = jnp.zeros((), jnp.int32)
     # Of the order of (cost) / (units a node): both are 1 / nodes of the contract's scale.
     rho = FIRST_RHO * jnp.maximum(jnp.sum(plan > 0.0), 1).astype(price.dtype)
-    nowhere = jnp.concatenate([plan, price])
+    learned = reflections.nothing(price)
     return AdmmState(
-        proposal=plan, price=price, plan=plan, rho=_softened(rho, epsilon / FIRST_EPSILON), first_rho=rho,
-        epsilon=epsilon, residual=jnp.ones_like(epsilon), history=anderson.empty(nowhere), left=nowhere,
-        left_epsilon=jnp.zeros_like(epsilon),
+        proposal=plan, price=price, plan=plan, rho=_softened(rho, epsilon / FIRST_EPSILON), epsilon=epsilon,
+        residual=jnp.ones_like(epsilon), taking=learned, shipping=learned,
+        left=jnp.concatenate([plan, price]), left_epsilon=jnp.zeros_like(epsilon),
         retailer=retailer.memory(price), supplier=supplier.memory(-price),
-        since=count, rounds=count, done=jnp.zeros((), bool),
+        rounds=jnp.zeros((), jnp.int32), done=jnp.zeros((), bool),
     )  # fmt: skip
 
 
 def advance(
     retailer: Agent[Any], supplier: Agent[Any], state: AdmmState, last_epsilon: Float[Array, ""]
 ) -> AdmmState:
-    """One round: two questions, two answers, new prices and a new proposal."""
+    """One round: two questions, two answers, and what to ask next."""
     accuracy = jnp.clip(ACCURACY * state.residual, 1e-11, 1e-3)
     price, proposal, rho, epsilon = state.price, state.proposal, state.rho, state.epsilon
     taken, own = retailer.best_response(price, proposal, rho, epsilon, state.retailer, accuracy)
     # One answer after the other: XLA's CPU back end can lock up on two independent factorizations.
     taken, own, price = jax.lax.optimization_barrier((taken, own, price))
     shipped, other = supplier.best_response(-price, proposal, rho, epsilon, state.supplier, accuracy)
-    # The prices to which the plans are the best answers alone.
-    asked, offered = price + rho * (taken - proposal), price - rho * (shipped - proposal)
-    primal, dual = jnp.sum(jnp.abs(taken - shipped)), jnp.sum(jnp.abs(asked - offered)) / rho
+    low, high = proposal - price / rho, proposal + price / rho
+    taking = reflections.learn(state.taking, low, 2.0 * taken - low)
+    shipping = reflections.learn(state.shipping, high, 2.0 * shipped - high)
+    # How far apart plans are, and the prices to which they are the best answers alone.
+    primal = jnp.sum(jnp.abs(taken - shipped))
+    dual = jnp.sum(jnp.abs(taken + shipped - 2.0 * proposal))
     residual = primal + dual
 
     lower = (residual < jnp.minimum(LEAVE_STAGE, SETTLED_STAGE * epsilon)) & (epsilon > last_epsilon)
-    due = (state.since >= PATIENCE) & ~lower & (residual > ROUNDING)
-    stiffest = STIFFEST * _softened(state.first_rho, epsilon / FIRST_EPSILON)
-    stiffer, softer = due & (rho < stiffest) & (primal > BALANCE * dual), due & (dual > BALANCE * primal)
-    changed = lower | stiffer | softer
-    scale = jnp.repeat(jnp.stack([jnp.sqrt(rho), jax.lax.rsqrt(rho)]), price.shape[0])
-    mean, apart, history = anderson.step(
-        state.history,
-        0.5 * jnp.concatenate([taken + shipped, asked + offered]),
-        jnp.concatenate([taken - shipped, asked - offered]),
-        scale,
-    )
-    following = _relaxed(mean, apart, rho)
-    history = anderson.restart(anderson.measure_anew(history, changed), lower)
+    low, high = reflections.crossing(taking, shipping)
+    following = 0.5 * jnp.concatenate([low + high, rho * (high - low)])
     lowered = jnp.where(lower, jnp.maximum(SHRINK * epsilon, last_epsilon), epsilon)
     ahead = jnp.where(lower, _ahead(state, following, lowered), following)
-    rho = jnp.where(stiffer, 2.0 * rho, jnp.where(softer, 0.5 * rho, rho))
     return AdmmState(
         proposal=ahead[: price.shape[0]], price=ahead[price.shape[0] :], plan=taken,
-        rho=_softened(rho, lowered / epsilon), first_rho=state.first_rho, epsilon=lowered,
-        residual=jnp.where(lower, 1.0, residual), history=history,
+        rho=_softened(rho, lowered / epsilon), epsilon=lowered, residual=jnp.where(lower, 1.0, residual),
+        taking=reflections.set_aside(taking, lower), shipping=reflections.set_aside(shipping, lower),
         left=jnp.where(lower, following, state.left),
         left_epsilon=jnp.where(lower, epsilon, state.left_epsilon),
-        retailer=own, supplier=other, since=jnp.where(changed, 0, state.since + 1),
-        rounds=state.rounds + 1, done=state.done,
+        retailer=own, supplier=other, rounds=state.rounds + 1, done=state.done,
     )  # fmt: skip
-
-
-def _relaxed(
-    mean: Float[Array, " d"], apart: Float[Array, " d"], rho: Float[Array, ""]
-) -> Float[Array, " d"]:
-    """The next proposal and price, from the mean of both agents' plans and prices and how far they are apart.
-
-    Without relaxation ADMM goes on from the mean; what was asked is as far behind it as `apart`, plans and
-    prices exchanged.
-    """
-    plans, prices = jnp.split(apart, 2)
-    return mean + 0.5 * (RELAXATION - 1.0) * jnp.concatenate([prices / rho, rho * plans])
 
 
 def _ahead(state: AdmmState, point: Float[Array, " d"], epsilon: Float[Array, ""]) -> Float[Array, " d"]:
