@@ -29,7 +29,7 @@ from jaxcpp.fleet.pack import Lanes
 from jaxcpp.fleet.programs import parties
 from jaxcpp.transport.proximal import Memory
 
-SWEEPS = 30
+SWEEPS = 100
 """Of both marginals, in every answer."""
 MOST_ROUNDS = 800
 AT_ONCE = 16

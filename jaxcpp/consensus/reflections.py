@@ -64,3 +64,9 @@ def crossing(first: Learned, second: Learned) -> tuple[Float[Array, " n"], Float
     ask_first, ask_second = first.asked + step, first.heard + one @ step
     sound = jnp.all(jnp.isfinite(ask_first)) & jnp.all(jnp.isfinite(ask_second))
     return jnp.where(sound, ask_first, second.heard), jnp.where(sound, ask_second, first.heard)
+
+
+def between(first: Learned, second: Learned) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    """What to ask next where lines mislead: half way to the other's answer, which gets nearer to agreement
+    whatever the agents are, if slowly (Krasnosel'skii 1955)."""
+    return 0.5 * (first.asked + second.heard), 0.5 * (second.asked + first.heard)

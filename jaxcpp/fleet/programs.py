@@ -25,7 +25,7 @@ from jaxcpp.agents.terms import Terms
 from jaxcpp.agents.toll import Toll
 from jaxcpp.agents.tolled import TolledAgent
 from jaxcpp.agents.transport_agent import TransportAgent
-from jaxcpp.consensus import newton
+from jaxcpp.consensus import admm, newton, played
 from jaxcpp.consensus.outcome import Outcome, proven
 from jaxcpp.consensus.solve import METHODS
 from jaxcpp.fleet import bundle_steps, store
@@ -134,7 +134,14 @@ def turn(
     """A few rounds of consensus and a certificate; the caller minds the limit of rounds."""
     del limit
     retailer, vendor, terms = parties(lane)
-    return METHODS[method].turn(retailer.agent(terms), vendor.agent(terms), state, tolerance)
+    return turned(method, retailer.agent(terms), vendor.agent(terms), state, tolerance)
+
+
+def turned(method: str, buys: Any, ships: TransportAgent, state: Any, tolerance: Money) -> tuple[Any, Outcome]:
+    """A turn of a method; where the platform runs both agents and has kernels, rounds of ADMM are theirs."""
+    if method == "admm" and isinstance(buys, TransportAgent) and kernels.answers(state.price):
+        return admm.turn(buys, ships, state, tolerance, partial(played.play, buys, ships))
+    return METHODS[method].turn(buys, ships, state, tolerance)
 
 
 def search(lane: Lanes, state: Any, tolerance: Money, limit: Int[Array, ""]) -> tuple[Any, Outcome]:
@@ -210,7 +217,7 @@ def turn_on(
     """As `turn`, on a price schedule."""
     del limit
     posed = _posed(lane, fees, order)
-    return METHODS[method].turn(posed.retailer, posed.supplier, state, tolerance)
+    return turned(method, posed.retailer, posed.supplier, state, tolerance)
 
 
 def search_on(

@@ -110,6 +110,21 @@ def respond(
     )  # fmt: skip
 
 
+def play(
+    retailer: Side,
+    supplier: Side,
+    numbers: Float[Array, " k"],
+    slopes: Float[Array, "2 n n"],
+    last_epsilon: Float[Array, ""],
+    rounds: Int[Array, ""],
+) -> tuple[Float[Array, " k"], Float[Array, "2 n n"]]:
+    """The twin of some rounds of `consensus.admm.advance`: where both sides stand then, as it packs that."""
+    import jaxcpp_kernels as native
+
+    begun, sides = native.Stand(numbers, slopes), (_private(retailer), _private(supplier))
+    return native.play(*sides, begun, last_epsilon=last_epsilon, rounds=rounds)
+
+
 def _private(side: Side):  # type: ignore[no-untyped-def]  # a type of the optional package
     import jaxcpp_kernels as native
 

@@ -11,12 +11,15 @@ from __future__ import annotations
 from jaxcpp_kernels.answers import Reply, respond
 from jaxcpp_kernels.library import available, register, why_not
 from jaxcpp_kernels.paths import Path, Side, solve_living, solve_path
+from jaxcpp_kernels.rounds import Stand, play
 
 __all__ = [
     "Path",
     "Reply",
     "Side",
+    "Stand",
     "available",
+    "play",
     "register",
     "respond",
     "solve_living",

@@ -11,8 +11,10 @@ TARGET = "jaxcpp_follow"
 """Name under which XLA knows the kernel that follows paths, on every platform."""
 RESPOND = "jaxcpp_respond"
 """Name under which XLA knows the one that answers near a proposal, likewise."""
+PLAY = "jaxcpp_play"
+"""Name under which XLA knows the one that plays rounds between two sides, on the CPU."""
 DOORS = {
-    "cpu": {TARGET: "jaxcpp_follow", RESPOND: "jaxcpp_respond"},
+    "cpu": {TARGET: "jaxcpp_follow", RESPOND: "jaxcpp_respond", PLAY: "jaxcpp_play"},
     "cuda": {TARGET: "jaxcpp_follow_cuda", RESPOND: "jaxcpp_respond_cuda"},
 }
 """By platform, the symbol behind every name."""

@@ -43,20 +43,21 @@ Scratch scratch_for(size_t bytes) { return Scratch(aligned_alloc(64, (bytes + 63
 struct Core {
   FollowPath* follow_path;
   RespondTo* respond_to;
+  PlayRounds* play_rounds;
 };
 
 Core core() {
   switch (instruction_set()) {
 #ifdef JAXCPP_HAS_V4
     case 4:
-      return {follow_path_v4, respond_to_v4};
+      return {follow_path_v4, respond_to_v4, play_rounds_v4};
 #endif
 #ifdef JAXCPP_HAS_V3
     case 3:
-      return {follow_path_v3, respond_to_v3};
+      return {follow_path_v3, respond_to_v3, play_rounds_v3};
 #endif
     default:
-      return {follow_path_v1, respond_to_v1};
+      return {follow_path_v1, respond_to_v1, play_rounds_v1};
   }
 }
 
@@ -101,6 +102,8 @@ void answer_one(const Questions& batch, int64_t index, void* scratch) {
   core().respond_to(question_at(batch, index), scratch, &reply);
   batch.rounds[index] = reply.rounds;
 }
+
+void play_one(const Talks& batch, int64_t index, void* scratch) { core().play_rounds(talk_at(batch, index), scratch); }
 
 // `one` of every problem of a batch, on `threads` threads with `bytes` of scratch memory each.
 template <typename AnyBatch, typename One>
@@ -163,6 +166,12 @@ bool respond(const Questions& batch, int64_t threads) {
   const size_t bytes = scratch_bytes(batch.nodes, batch.side.columns);
   const int64_t lanes = batch.problems * batch.nodes * batch.side.columns;
   return share_out(batch, bytes, threads <= 0 && lanes < kWorthAThread ? 1 : threads, answer_one);
+}
+
+bool play(const Talks& batch, int64_t threads) {
+  if (batch.problems <= 0) return true;
+  const size_t bytes = rounds_scratch_bytes(batch.nodes, batch.retailer.columns, batch.supplier.columns);
+  return share_out(batch, bytes, threads, play_one);
 }
 
 }  // namespace jaxcpp

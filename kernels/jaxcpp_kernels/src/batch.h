@@ -39,6 +39,15 @@ struct Questions {
   int32_t* rounds = nullptr;
 };
 
+// The protocol of every pair of a batch: the arrays of `Talk` with one more dimension in front.
+struct Talks {
+  int64_t problems = 0, nodes = 0;
+  Sides retailer, supplier;
+  const double *begun = nullptr, *begun_slopes = nullptr, *last_epsilon = nullptr;
+  const int32_t* rounds = nullptr;
+  double *numbers = nullptr, *slopes = nullptr;
+};
+
 // Solve them all on `threads` threads, or where that is 0 on as many as the process may use; never
 // more than the environment variable JAXCPP_KERNEL_THREADS says. What comes out does not depend on
 // the number of threads, nor for one problem on the others. False: no memory, nothing is written.
@@ -46,6 +55,9 @@ bool solve(const Batch& batch, int64_t threads);
 
 // Answer them all, likewise.
 bool respond(const Questions& batch, int64_t threads);
+
+// Play their rounds, likewise.
+bool play(const Talks& batch, int64_t threads);
 
 // The instruction set in use: 1, 3 or 4, as in x86-64-v1, -v3, -v4; 1 on other processors.
 int instruction_set();

@@ -1,6 +1,6 @@
 // The core, compiled once for each instruction set with JAXCPP_LEVEL naming the copy.
 #include "path.h"
-#include "proximal.h"
+#include "rounds.h"
 
 #define JAXCPP_JOIN(a, b) a##b
 #define JAXCPP_NAME(name, level) JAXCPP_JOIN(name, level)
@@ -21,6 +21,13 @@ void JAXCPP_NAME(respond_to_, JAXCPP_LEVEL)(const Question& question, void* scra
   respond_one(question, &proximal, reply);
 }
 
+void JAXCPP_NAME(play_rounds_, JAXCPP_LEVEL)(const Talk& talk, void* scratch) {
+  Rounds rounds;
+  Arena arena{static_cast<char*>(scratch), 0};
+  lay_out(&rounds, &arena, talk.nodes, talk.retailer.columns, talk.supplier.columns);
+  talk_one(talk, &rounds);
+}
+
 #ifdef JAXCPP_COUNTS_SCRATCH
 namespace {
 
@@ -37,6 +44,14 @@ size_t scratch_bytes(int64_t nodes, int64_t columns) {
   Proximal proximal;
   Arena arena{nullptr, 0};
   lay_out(&proximal, &arena, nodes, columns);
+  return arena.used + kAlign;
+}
+
+size_t rounds_scratch_bytes(int64_t nodes, int64_t retailer_columns, int64_t supplier_columns) {
+  if (!countable(nodes, retailer_columns) || !countable(nodes, supplier_columns)) return 0;
+  Rounds rounds;
+  Arena arena{nullptr, 0};
+  lay_out(&rounds, &arena, nodes, retailer_columns, supplier_columns);
   return arena.used + kAlign;
 }
 

@@ -63,17 +63,38 @@ struct Reply {
   bool done = false;
 };
 
+// Where the protocol for black boxes stands between two sides: `numbers` holds, one after the other, the vectors
+// proposal, price, the retailer's plan, proposal and price where the last stage was left, what the retailer was
+// last asked and answered, the supplier likewise, and the prices behind both answers; then rho, epsilon, residual,
+// the last stage's epsilon, whether each side's last answer counts, evaluations of both so far, the least residual
+// of the stage as last counted, and rounds since.
+constexpr int kTalkRows = 11, kTalkScalars = 10;
+constexpr int64_t talk_length(int64_t nodes) { return kTalkRows * nodes + kTalkScalars; }
+
+struct Talk {
+  SideView retailer, supplier;
+  const double *begun = nullptr, *begun_slopes = nullptr;  // (talk_length), (2, nodes, nodes)
+  double last_epsilon = 0.0;
+  int64_t nodes = 0, rounds = 0;
+  double *numbers = nullptr, *slopes = nullptr;  // the same some rounds on
+};
+
 // Bytes of scratch memory that one problem of these shapes needs, or 0 where it is beyond all bounds.
 size_t scratch_bytes(int64_t nodes, int64_t retailer_columns, int64_t supplier_columns);
 
 // Likewise, one question.
 size_t scratch_bytes(int64_t nodes, int64_t columns);
 
-// Follow one path, or answer one question. Reads and writes nothing but its arguments; never fails: what
-// cannot be solved comes back with `done` false. One copy for each instruction set.
+// Likewise, rounds between two sides.
+size_t rounds_scratch_bytes(int64_t nodes, int64_t retailer_columns, int64_t supplier_columns);
+
+// Follow one path, answer one question, or play some rounds. Reads and writes nothing but its arguments; never
+// fails: what cannot be solved comes back with `done` false. One copy for each instruction set.
 typedef void FollowPath(const Problem&, void* scratch, Result*);
 FollowPath follow_path_v1, follow_path_v3, follow_path_v4;
 typedef void RespondTo(const Question&, void* scratch, Reply*);
 RespondTo respond_to_v1, respond_to_v3, respond_to_v4;
+typedef void PlayRounds(const Talk&, void* scratch);
+PlayRounds play_rounds_v1, play_rounds_v3, play_rounds_v4;
 
 }  // namespace jaxcpp

@@ -42,6 +42,20 @@ JAXCPP_DEVICE Problem problem_at(const Batch& batch, int64_t index) {
   return problem;
 }
 
+JAXCPP_DEVICE Talk talk_at(const Talks& batch, int64_t index) {
+  Talk talk;
+  talk.nodes = batch.nodes;
+  talk.retailer = view(batch.retailer, index, batch.nodes);
+  talk.supplier = view(batch.supplier, index, batch.nodes);
+  talk.begun = row(batch.begun, index, talk_length(batch.nodes));
+  talk.begun_slopes = row(batch.begun_slopes, index, 2 * batch.nodes * batch.nodes);
+  talk.last_epsilon = batch.last_epsilon[index];
+  talk.rounds = batch.rounds[index];
+  talk.numbers = batch.numbers + index * talk_length(batch.nodes);
+  talk.slopes = batch.slopes + index * 2 * batch.nodes * batch.nodes;
+  return talk;
+}
+
 JAXCPP_DEVICE Question question_at(const Questions& batch, int64_t index) {
   Question question;
   question.nodes = batch.nodes;

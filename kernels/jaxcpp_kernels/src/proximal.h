@@ -16,6 +16,7 @@ struct Proximal {
   double *asked, *proposal, *held;  // what the coordinator asked, and what the quadratic leaves at the trial
   int32_t* nodes;
   unsigned char* used;
+  double listed;  // smoothing that the side's lists were made for
 };
 
 inline void lay_out(Proximal* self, Arena* arena, int64_t nodes, int64_t columns) {
@@ -107,7 +108,7 @@ inline bool sound(const Question& question) {
   if (!(question.rho > 0.0) || !finite(question.rho)) return false;
   for (int64_t i = 0; i < question.nodes; ++i)
     if (!finite(question.price[i]) || !finite(question.proposal[i]) || !finite(question.start[i])) return false;
-  return sound(question.side, question.nodes);
+  return true;
 }
 
 inline void search(Proximal* self, const Question& question, Reply* reply) {
@@ -123,47 +124,64 @@ inline void search(Proximal* self, const Question& question, Reply* reply) {
   look(self, question, &imbalance);
 }
 
-inline void respond_one(const Question& question, Proximal* self, Reply* reply) {
-  const int64_t nodes = question.nodes;
-  reply->rounds = 0;
-  reply->done = false;
-  memcpy(reply->price, question.start, sizeof(double) * nodes);
-  if (!sound(question)) {
-    for (int64_t i = 0; i < nodes; ++i) reply->plan[i] = __builtin_nan("");
-    return;
-  }
+// Make ready for questions to a side that is sound.
+inline void load_side(Proximal* self, const SideView& side, int64_t nodes) {
   memset(self->used, 0, nodes);
-  mark_used(question.side, nodes, self->used);
-  int n = 0;
-  for (int64_t i = 0; i < nodes; ++i) {
-    if (self->used[i]) {
-      self->nodes[n++] = int32_t(i);
-      continue;
-    }
-    reply->plan[i] = 0.0;
-    reply->price[i] = question.price[i] - question.rho * question.proposal[i];
-  }
-  self->n = n;
-  self->stride = padded_doubles(n);
-  fill(&self->side, question.side, self->nodes, n, 1.0);
-  // Lists that hold nothing are made anew at the first look, where they are short.
+  mark_used(side, nodes, self->used);
+  self->n = 0;
+  for (int64_t i = 0; i < nodes; ++i)
+    if (self->used[i]) self->nodes[self->n++] = int32_t(i);
+  self->stride = padded_doubles(self->n);
+  fill(&self->side, side, self->nodes, self->n, 1.0);
+  self->listed = 0.0;
+  resize(&self->slope, self->n);
+}
+
+// Lists that hold nothing are made anew at the next look, where they are short. Those of an answer at the same
+// smoothing stand until prices have moved too far.
+inline void renew_lists(Proximal* self, double epsilon) {
   for (int j = 0; j < self->side.m; ++j) {
+    if (self->listed == epsilon && self->side.count[j] >= 0) continue;
     self->side.count[j] = 0;
     self->side.guard[j] = -__builtin_inf();
   }
-  resize(&self->slope, n);
+  self->listed = epsilon;
+}
+
+// The answer of the side that was loaded last to a question that is sound.
+inline void respond_to(const Question& question, Proximal* self, Reply* reply) {
+  reply->rounds = 0;
+  reply->done = false;
+  renew_lists(self, question.epsilon);
+  for (int64_t i = 0; i < question.nodes; ++i) {
+    if (self->used[i]) continue;
+    reply->plan[i] = 0.0;
+    reply->price[i] = question.price[i] - question.rho * question.proposal[i];
+  }
   for (int i = 0; i < self->stride; ++i) {
-    const bool real = i < n;
+    const bool real = i < self->n;
     self->trial[i] = self->price[i] = real ? question.start[self->nodes[i]] : 0.0;
     self->asked[i] = real ? question.price[self->nodes[i]] : 0.0;
     self->proposal[i] = real ? question.proposal[self->nodes[i]] : 0.0;
     self->move[i] = 0.0;
   }
   search(self, question, reply);
-  for (int i = 0; i < n; ++i) {
+  for (int i = 0; i < self->n; ++i) {
     reply->plan[self->nodes[i]] = most(self->side.plan[i], 0.0);
     reply->price[self->nodes[i]] = self->price[i];
   }
+}
+
+inline void respond_one(const Question& question, Proximal* self, Reply* reply) {
+  if (sound(question) && sound(question.side, question.nodes)) {
+    load_side(self, question.side, question.nodes);
+    respond_to(question, self, reply);
+    return;
+  }
+  reply->rounds = 0;
+  reply->done = false;
+  memcpy(reply->price, question.start, sizeof(double) * question.nodes);
+  for (int64_t i = 0; i < question.nodes; ++i) reply->plan[i] = __builtin_nan("");
 }
 
 }  // namespace
