@@ -5,8 +5,10 @@ answers `x_m = argmin cost_m(x) + pi_m @ x + rho/2 |x - z|^2`; then ADMM's step
 
     z <- mean of x_m,    pi_m <- pi_m + rho (x_m - z)
 
-is where what the coordinator has learned of both agents' answers begins (`consensus.reflections`): it asks at
-the plan and price where it expects them to agree. The smoothing is lowered in stages, and `rho` with its root.
+is where what the coordinator has learned of both agents' answers begins (`consensus.reflections`): it asks
+at the plan and price where it expects them to agree. The smoothing is lowered in stages, and `rho` with its
+root. The longer a stage lasts, the more is dared, up to a point and then from the beginning: a part of a
+network that hardly trades with the rest has a long way to go, and nothing but small imbalances says so.
 The prices of the two agents are `p` and `-p`: they sum to zero at every round.
 
 Source: arXiv:2605.16695 section 2.2; Boyd et al. (2011), section 7.
@@ -44,8 +46,18 @@ LAST_EPSILON = 0.2
 """Of the gap asked for: a smoothing below this is not what keeps a certificate wide."""
 ACCURACY = 0.03
 """Of the residual: the error allowed in an agent's answer."""
-PATIENCE = 40
-"""Rounds in which a stage's least residual must have fallen to half; else as many steps are safe ones, by turns."""
+DOUBT = 0.03
+"""Share of what was learned that is not relied on: without it steps never end where answers do not bend."""
+BOLDER = 10
+"""Rounds of a stage after which it dares more,"""
+DARES = 6
+"""and begins again after as many times:"""
+WEIGHTIER = 2.0
+"""times its weight,"""
+SURER = 0.6
+"""times its doubt."""
+LONGEST = 0.5
+"""Of the cost scale: the most that a price moves in a round."""
 
 
 class AdmmState(eqx.Module):
@@ -54,11 +66,10 @@ class AdmmState(eqx.Module):
     proposal: Float[Array, " n"]
     price: Float[Array, " n"]
     plan: Float[Array, " n"]  # the retailer's last answer
-    rho: Float[Array, ""]
+    rho: Float[Array, ""]  # of this smoothing, before it dares more
     epsilon: Float[Array, ""]
     residual: Float[Array, ""]
-    least: Float[Array, ""]  # residual of this stage, as last counted
-    since: Int[Array, ""]  # rounds since then
+    stage: Int[Array, ""]  # rounds of this smoothing
     taking: Learned  # of the retailer, asked at plan - price / rho
     shipping: Learned  # of the supplier, asked at plan + price / rho
     left: Float[Array, " d"]  # proposal and price where the last stage was left
@@ -89,8 +100,7 @@ def begin(
     learned = reflections.nothing(price)
     return AdmmState(
         proposal=plan, price=price, plan=plan, rho=_softened(rho, epsilon / FIRST_EPSILON), epsilon=epsilon,
-        residual=jnp.ones_like(epsilon), least=jnp.full_like(epsilon, jnp.inf), since=jnp.zeros((), jnp.int32),
-        taking=learned, shipping=learned,
+        residual=jnp.ones_like(epsilon), stage=jnp.zeros((), jnp.int32), taking=learned, shipping=learned,
         left=jnp.concatenate([plan, price]), left_epsilon=jnp.zeros_like(epsilon),
         retailer=retailer.memory(price), supplier=supplier.memory(-price),
         rounds=jnp.zeros((), jnp.int32), done=jnp.zeros((), bool),
@@ -102,7 +112,9 @@ def advance(
 ) -> AdmmState:
     """One round: two questions, two answers, and what to ask next."""
     accuracy = jnp.clip(ACCURACY * state.residual, 1e-11, 1e-3)
-    price, proposal, rho, epsilon = state.price, state.proposal, state.rho, state.epsilon
+    price, proposal, epsilon = state.price, state.proposal, state.epsilon
+    dared = (state.stage // BOLDER % DARES).astype(price.dtype)
+    rho, trusted = state.rho * WEIGHTIER**dared, 1.0 - DOUBT * SURER**dared
     taken, own = retailer.best_response(price, proposal, rho, epsilon, state.retailer, accuracy)
     # One answer after the other: XLA's CPU back end can lock up on two independent factorizations.
     taken, own, price = jax.lax.optimization_barrier((taken, own, price))
@@ -116,19 +128,20 @@ def advance(
     residual = primal + dual
 
     lower = (residual < jnp.minimum(LEAVE_STAGE, SETTLED_STAGE * epsilon)) & (epsilon > last_epsilon)
-    halved = residual < 0.5 * state.least
-    since = jnp.where(halved, 0, state.since + 1)
-    crossed, safe = reflections.crossing(taking, shipping), reflections.between(taking, shipping)
-    low, high = (jnp.where(since // PATIENCE % 2 == 0, one, other) for one, other in zip(crossed, safe, strict=True))
-    following = 0.5 * jnp.concatenate([low + high, rho * (high - low)])
+    low, high = reflections.crossing(taking, shipping, trusted)
+    moves = 0.5 * jnp.stack([low + high, rho * (high - low)]) - jnp.stack([proposal, price])
+    share = jnp.minimum(1.0, LONGEST / jnp.maximum(jnp.max(jnp.abs(moves[1])), LONGEST))
+    following = jnp.concatenate([proposal, price]) + share * moves.reshape(-1)
+    stage = jnp.where(lower, 0, state.stage + 1)
+    # Answers under another weight are no answers to what is asked now.
+    anew = stage % BOLDER == 0
     lowered = jnp.where(lower, jnp.maximum(SHRINK * epsilon, last_epsilon), epsilon)
     ahead = jnp.where(lower, _ahead(state, following, lowered), following)
     return AdmmState(
         proposal=ahead[: price.shape[0]], price=ahead[price.shape[0] :], plan=taken,
-        rho=_softened(rho, lowered / epsilon), epsilon=lowered, residual=jnp.where(lower, 1.0, residual),
-        least=jnp.where(lower, jnp.inf, jnp.where(halved, residual, state.least)),
-        since=jnp.where(lower, 0, since),
-        taking=reflections.set_aside(taking, lower), shipping=reflections.set_aside(shipping, lower),
+        rho=_softened(state.rho, lowered / epsilon), epsilon=lowered,
+        residual=jnp.where(lower, 1.0, residual), stage=stage,
+        taking=reflections.set_aside(taking, anew), shipping=reflections.set_aside(shipping, anew),
         left=jnp.where(lower, following, state.left),
         left_epsilon=jnp.where(lower, epsilon, state.left_epsilon),
         retailer=own, supplier=other, rounds=state.rounds + 1, done=state.done,

@@ -1,7 +1,7 @@
 """Rounds between two agents that the platform runs, in one native call: the twin of `admm.advance`.
 
-The kernel asks each side as anybody would, and coordinates by its answers alone; what is stated of the plan is
-proven by `admm.turn`, in JAX, as ever.
+The kernel asks each side as anybody would, and coordinates by its answers alone; what is stated of the plan
+is proven by `admm.turn`, in JAX, as ever.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def packed(state: AdmmState) -> Float[Array, " k"]:
     ]  # fmt: skip
     scalars = [
         state.rho, state.epsilon, state.residual, state.left_epsilon, one.known, other.known,
-        buys.rounds, ships.rounds, state.least, state.since,
+        buys.rounds, ships.rounds, state.stage,
     ]  # fmt: skip
     return jnp.concatenate([*vectors, jnp.stack([each.astype(state.price.dtype) for each in scalars])])
 
@@ -56,7 +56,7 @@ def unpacked(numbers: Float[Array, " k"], slopes: Float[Array, "2 n n"], like: A
     known, looks = scalars[4:6] != 0.0, scalars[6:8].astype(jnp.int32)
     return AdmmState(
         proposal=rows[0], price=rows[1], plan=rows[2], rho=rho, epsilon=epsilon, residual=residual,
-        least=scalars[8], since=scalars[9].astype(jnp.int32),
+        stage=scalars[8].astype(jnp.int32),
         taking=Learned(slopes[0], rows[5], rows[6], known[0]),
         shipping=Learned(slopes[1], rows[7], rows[8], known[1]),
         left=rows[3:5].reshape(-1), left_epsilon=left_epsilon,

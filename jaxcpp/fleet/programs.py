@@ -137,9 +137,11 @@ def turn(
     return turned(method, retailer.agent(terms), vendor.agent(terms), state, tolerance)
 
 
-def turned(method: str, buys: Any, ships: TransportAgent, state: Any, tolerance: Money) -> tuple[Any, Outcome]:
+def turned(
+    method: str, buys: Any, ships: TransportAgent, state: Any, tolerance: Money
+) -> tuple[Any, Outcome]:
     """A turn of a method; where the platform runs both agents and has kernels, rounds of ADMM are theirs."""
-    if method == "admm" and isinstance(buys, TransportAgent) and kernels.answers(state.price):
+    if method == "admm" and isinstance(buys, TransportAgent) and kernels.playable(state.price):
         return admm.turn(buys, ships, state, tolerance, partial(played.play, buys, ships))
     return METHODS[method].turn(buys, ships, state, tolerance)
 

@@ -51,6 +51,11 @@ def usable(like: Any) -> bool:
     return like.dtype == jnp.float64 and not shut()
 
 
+def playable(like: Any) -> bool:
+    """Whether rounds between two sides may be played behind the door: on a CPU only."""
+    return usable(like) and platform() == "cpu"
+
+
 def follow_living(
     side: Side, plan: Float[Array, " n"], state: PathState, tolerance: Float[Array, ""], max_rounds: int
 ) -> tuple[PathState, Float[Array, "n m"]]:

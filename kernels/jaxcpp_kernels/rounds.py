@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import jax
     from jax.typing import ArrayLike
 
-ROWS, SCALARS = 11, 10
+ROWS, SCALARS = 11, 9
 """Vectors (n,) and numbers of a state: in which order, `core.h` says at `Talk`."""
 
 
@@ -34,7 +34,7 @@ def play(
     rounds: ArrayLike,
     threads: int = 0,
 ) -> Stand:
-    """Where both sides stand `rounds` later; costs, masses, outside options and stock of theirs are looked at.
+    """Where both sides stand `rounds` later; of them, costs, masses, outside options and stock are looked at.
 
     Where they hold numbers that nobody can solve, the retailer's plan is not a number.
 

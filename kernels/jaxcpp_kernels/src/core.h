@@ -66,9 +66,9 @@ struct Reply {
 // Where the protocol for black boxes stands between two sides: `numbers` holds, one after the other, the vectors
 // proposal, price, the retailer's plan, proposal and price where the last stage was left, what the retailer was
 // last asked and answered, the supplier likewise, and the prices behind both answers; then rho, epsilon, residual,
-// the last stage's epsilon, whether each side's last answer counts, evaluations of both so far, the least residual
-// of the stage as last counted, and rounds since.
-constexpr int kTalkRows = 11, kTalkScalars = 10;
+// the last stage's epsilon, whether each side's last answer counts, evaluations of both so far, and rounds of this
+// stage.
+constexpr int kTalkRows = 11, kTalkScalars = 9;
 constexpr int64_t talk_length(int64_t nodes) { return kTalkRows * nodes + kTalkScalars; }
 
 struct Talk {

@@ -8,13 +8,16 @@
 
 namespace {
 
-constexpr double kTrusted = 0.97;        // of a learned matrix
+constexpr double kDoubt = 0.03;          // share of a learned matrix that is not relied on
 constexpr double kNothingNew = 1e-13;    // distance of questions whose answers say nothing
+constexpr int kShortenings = 8;          // squarings on the way to the longest bend
 constexpr double kAnswerAccuracy = 0.03; // of the residual
 constexpr double kLeast = 1e-11, kMost = 1e-3;
 constexpr double kLeaveResidual = 0.03, kSettledResidual = 1.0, kShrinkStage = 0.1;
+constexpr double kLongestMove = 0.5;     // of a price, of the cost scale
+constexpr int64_t kBolder = 10, kDares = 6;  // rounds of a stage; how often it dares more before it begins again
+constexpr double kWeightier = 2.0, kSurer = 0.6;
 constexpr int kAnswerRounds = 30;
-constexpr int64_t kPatience = 40;        // rounds
 
 // How one side's reflected answers bend, and what is needed to ask it.
 struct Learner {
@@ -33,8 +36,8 @@ struct Rounds {
   double *proposal, *price, *negative;      // (stride)
   double *left, *following;                 // (2 stride)
   double *system, *step, *right, *over;     // (n, stride + a column), (stride)
-  double rho, epsilon, residual, left_epsilon, least_residual;
-  int64_t since;
+  double rho, epsilon, residual, left_epsilon;
+  int64_t stage;                            // rounds of this smoothing
 };
 
 inline void lay_out(Learner* self, Arena* arena, int64_t nodes, int64_t columns, int stride) {
@@ -69,7 +72,35 @@ inline void add(double* to, const double* from, double factor, int stride) {
   for (int i = 0; i < stride; i += kDoubles) store(to + i, load(to + i) + times * load(from + i));
 }
 
-// One more answer: Powell's symmetric update.
+// Of length one; false where there is no direction.
+inline bool normalize(double* v, int stride) {
+  const double length = __builtin_sqrt(dot(v, v, stride));
+  if (!(length > 0.0) || !finite(length)) return false;
+  for (int i = 0; i < stride; ++i) v[i] /= length;
+  return true;
+}
+
+// No two answers lie further apart than their questions: the longest bend, looked for from the last change, is cut
+// to length one.
+inline void shorten(Learner* self, int n, int stride) {
+  double *v = self->way, *w = self->half;
+  for (int k = 0; k < kShortenings; ++k) {
+    for (int i = 0; i < n; ++i) w[i] = dot(self->slope + size_t(i) * stride, v, stride);
+    for (int i = 0; i < n; ++i) v[i] = dot(self->slope + size_t(i) * stride, w, stride);
+    if (!normalize(v, stride)) return;
+  }
+  for (int i = 0; i < n; ++i) w[i] = dot(self->slope + size_t(i) * stride, v, stride);
+  // Squares do not tell a bend from its opposite: of both parts the longer.
+  const double length = __builtin_sqrt(dot(w, w, stride)), along = dot(v, w, stride);
+  add(w, v, along < 0.0 ? -length : length, stride);
+  if (!normalize(w, stride)) return;
+  for (int i = 0; i < n; ++i) v[i] = dot(self->slope + size_t(i) * stride, w, stride);
+  const double bend = dot(v, w, stride), over = bend - most(-1.0, least(bend, 1.0));
+  if (over == 0.0) return;
+  for (int i = 0; i < n; ++i) add(self->slope + size_t(i) * stride, w, -over * w[i], stride);
+}
+
+// One more answer: Powell's symmetric update, kept short.
 inline void learn(Learner* self, int n, int stride) {
   double square = 0.0, sound = 0.0;
   for (int i = 0; i < n; ++i) {
@@ -93,6 +124,7 @@ inline void learn(Learner* self, int n, int stride) {
       add(row, self->way, self->half[i], stride);
       add(row, self->half, self->way[i], stride);
     }
+    shorten(self, n, stride);
   }
   memcpy(self->asked, self->question, sizeof(double) * stride);
   memcpy(self->heard, self->reply, sizeof(double) * stride);
@@ -147,7 +179,7 @@ inline bool eliminate(Rounds* self) {
 }
 
 // What to ask next: `low` and `high`, where both sides' lines cross.
-inline void crossing(Rounds* self, double* low, double* high) {
+inline void crossing(Rounds* self, double trusted, double* low, double* high) {
   const int n = self->n, stride = self->stride;
   const Learner &one = self->taking, &other = self->shipping;
   for (int i = 0; i < n; ++i) self->over[i] = one.heard[i] - other.asked[i];
@@ -155,14 +187,14 @@ inline void crossing(Rounds* self, double* low, double* high) {
     double* row = self->system + size_t(i) * stride;
     const double* bend = other.slope + size_t(i) * stride;
     memset(row, 0, sizeof(double) * stride);
-    for (int k = 0; k < n; ++k) add(row, one.slope + size_t(k) * stride, -kTrusted * kTrusted * bend[k], stride);
+    for (int k = 0; k < n; ++k) add(row, one.slope + size_t(k) * stride, -trusted * trusted * bend[k], stride);
     row[i] += 1.0;
-    self->right[i] = other.heard[i] - one.asked[i] + kTrusted * dot(bend, self->over, stride);
+    self->right[i] = other.heard[i] - one.asked[i] + trusted * dot(bend, self->over, stride);
   }
   bool sound = eliminate(self);
   for (int i = 0; sound && i < n; ++i) {
     low[i] = one.asked[i] + self->step[i];
-    high[i] = one.heard[i] + kTrusted * dot(one.slope + size_t(i) * stride, self->step, stride);
+    high[i] = one.heard[i] + trusted * dot(one.slope + size_t(i) * stride, self->step, stride);
     sound = finite(low[i]) && finite(high[i]);
   }
   if (sound) return;
@@ -170,22 +202,14 @@ inline void crossing(Rounds* self, double* low, double* high) {
   memcpy(high, one.heard, sizeof(double) * n);
 }
 
-// What to ask next where lines mislead: half way to the other's answer.
-inline void between(const Learner& one, const Learner& other, int n, double* low, double* high) {
-  for (int i = 0; i < n; ++i) {
-    low[i] = 0.5 * (one.asked[i] + other.heard[i]);
-    high[i] = 0.5 * (other.asked[i] + one.heard[i]);
-  }
-}
-
 // One side's answer; false where it was asked what nobody can answer.
-inline bool ask(Learner* self, const Rounds& at, const double* price, double accuracy) {
+inline bool ask(Learner* self, const Rounds& at, const double* price, double rho, double accuracy) {
   Question question;
   question.nodes = at.n;
   question.price = price;
   question.proposal = at.proposal;
   question.start = self->behind;
-  question.rho = at.rho;
+  question.rho = rho;
   question.epsilon = at.epsilon;
   question.accuracy = accuracy;
   question.max_rounds = kAnswerRounds;
@@ -198,16 +222,16 @@ inline bool ask(Learner* self, const Rounds& at, const double* price, double acc
   return true;
 }
 
-// One round; false where it cannot be played.
-inline bool play(Rounds* self, double last_epsilon) {
+// The answers to both questions, and how far apart they are; false where they cannot be asked.
+inline bool hear(Rounds* self, double rho) {
   const int n = self->n;
   const double accuracy = least(most(kAnswerAccuracy * self->residual, kLeast), kMost);
   for (int i = 0; i < n; ++i) self->negative[i] = -self->price[i];
-  if (!ask(&self->taking, *self, self->price, accuracy)) return false;
-  if (!ask(&self->shipping, *self, self->negative, accuracy)) return false;
+  if (!ask(&self->taking, *self, self->price, rho, accuracy)) return false;
+  if (!ask(&self->shipping, *self, self->negative, rho, accuracy)) return false;
   double primal = 0.0, dual = 0.0;
   for (int i = 0; i < n; ++i) {
-    const double z = self->proposal[i], worth = self->price[i] / self->rho;
+    const double z = self->proposal[i], worth = self->price[i] / rho;
     const double taken = self->taking.plan[i], shipped = self->shipping.plan[i];
     self->taking.question[i] = z - worth;
     self->taking.reply[i] = 2.0 * taken - (z - worth);
@@ -219,19 +243,38 @@ inline bool play(Rounds* self, double last_epsilon) {
   learn(&self->taking, n, self->stride);
   learn(&self->shipping, n, self->stride);
   self->residual = primal + dual;
-  const bool halved = self->residual < 0.5 * self->least_residual;
-  self->since = halved ? 0 : self->since + 1;
-  if (halved) self->least_residual = self->residual;
+  return true;
+}
+
+// The plan and price where both sides are expected to agree, no price too far from here.
+inline void follow_lines(Rounds* self, double rho, double trusted) {
+  const int n = self->n;
   double *low = self->following, *high = self->following + self->stride;
-  if (self->since / kPatience % 2 == 0)
-    crossing(self, low, high);
-  else
-    between(self->taking, self->shipping, n, low, high);
+  crossing(self, trusted, low, high);
+  double longest = 0.0;
   for (int i = 0; i < n; ++i) {
-    const double plan = 0.5 * (low[i] + high[i]), price = 0.5 * self->rho * (high[i] - low[i]);
+    const double plan = 0.5 * (low[i] + high[i]), price = 0.5 * rho * (high[i] - low[i]);
     low[i] = plan;
     high[i] = price;
+    longest = most(longest, __builtin_fabs(price - self->price[i]));
   }
+  const double share = longest > kLongestMove ? kLongestMove / longest : 1.0;
+  for (int i = 0; i < n; ++i) {
+    low[i] = self->proposal[i] + share * (low[i] - self->proposal[i]);
+    high[i] = self->price[i] + share * (high[i] - self->price[i]);
+  }
+}
+
+// One round; false where it cannot be played.
+inline bool play(Rounds* self, double last_epsilon) {
+  const int n = self->n;
+  double rho = self->rho, doubt = kDoubt;
+  for (int64_t k = self->stage / kBolder % kDares; k > 0; --k) {
+    rho *= kWeightier;
+    doubt *= kSurer;
+  }
+  if (!hear(self, rho)) return false;
+  follow_lines(self, rho, 1.0 - doubt);
   const bool lower =
       self->residual < least(kLeaveResidual, kSettledResidual * self->epsilon) && self->epsilon > last_epsilon;
   double share = 0.0;
@@ -240,20 +283,20 @@ inline bool play(Rounds* self, double last_epsilon) {
     lowered = most(kShrinkStage * self->epsilon, last_epsilon);
     if (self->left_epsilon > 0.0) share = (lowered - self->epsilon) / (self->epsilon - self->left_epsilon);
   }
+  const double *plan = self->following, *price = self->following + self->stride;
   for (int i = 0; i < n; ++i) {
-    const int at[] = {i, i + self->stride};
-    self->proposal[i] = low[i] + share * (low[i] - self->left[at[0]]);
-    self->price[i] = high[i] + share * (high[i] - self->left[at[1]]);
+    self->proposal[i] = plan[i] + share * (plan[i] - self->left[i]);
+    self->price[i] = price[i] + share * (price[i] - self->left[i + self->stride]);
   }
+  self->stage = lower ? 0 : self->stage + 1;
+  // Answers under another weight are no answers to what is asked now.
+  if (self->stage % kBolder == 0) self->taking.known = self->shipping.known = false;
   if (!lower) return true;
   memcpy(self->left, self->following, 2 * sizeof(double) * self->stride);
   self->left_epsilon = self->epsilon;
   self->rho *= __builtin_sqrt(lowered / self->epsilon);
   self->epsilon = lowered;
   self->residual = 1.0;
-  self->least_residual = __builtin_inf();
-  self->since = 0;
-  self->taking.known = self->shipping.known = false;
   return true;
 }
 
@@ -296,8 +339,7 @@ inline void talk_one(const Talk& talk, Rounds* self) {
   self->left_epsilon = scalars[3];
   self->taking.known = scalars[4] != 0.0;
   self->shipping.known = scalars[5] != 0.0;
-  self->least_residual = scalars[8];
-  self->since = scalars[9] >= 0.0 && scalars[9] < 1e9 ? int64_t(scalars[9]) : 0;
+  self->stage = scalars[8] >= 0.0 && scalars[8] < 1e9 ? int64_t(scalars[8]) : 0;
   Learner* const both[] = {&self->taking, &self->shipping};
   for (int a = 0; a < 2; ++a) {
     both[a]->evaluations = scalars[6 + a];
@@ -315,7 +357,7 @@ inline void talk_one(const Talk& talk, Rounds* self) {
   for (int r = 0; r < kTalkRows; ++r) memcpy(talk.numbers + size_t(r) * n, rows[r], sizeof(double) * n);
   const double ended[] = {self->rho, self->epsilon, self->residual, self->left_epsilon,
                           double(self->taking.known), double(self->shipping.known),
-                          self->taking.evaluations, self->shipping.evaluations, self->least_residual, double(self->since)};
+                          self->taking.evaluations, self->shipping.evaluations, double(self->stage)};
   static_assert(sizeof ended / sizeof *ended == kTalkScalars, "as many as are read");
   memcpy(talk.numbers + size_t(kTalkRows) * n, ended, sizeof ended);
   for (int a = 0; a < 2; ++a)
