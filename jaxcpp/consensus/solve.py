@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 from typing import Any, Literal
 
@@ -10,11 +11,26 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcpp.agents.protocol import Agent
-from jaxcpp.consensus import admm, newton, tolled
+from jaxcpp.agents.transport_agent import TransportAgent
+from jaxcpp.consensus import admm, newton, played, tolled
 from jaxcpp.consensus.outcome import Outcome
+from jaxcpp.transport import kernels
 
 METHODS: dict[str, ModuleType] = {"newton": newton, "admm": admm, "tolled": tolled}
 """Each offers `begin`, `turn`, `finished` and `MAX_ROUNDS`; `tolled` is `newton` for a tolled retailer."""
+
+
+def turned(
+    method: str, retailer: Agent[Any], supplier: Agent[Any], state: Any, tolerance: Float[Array, ""]
+) -> tuple[Any, Outcome]:
+    """A turn of a method; where the platform runs both agents and has kernels, rounds of ADMM are theirs."""
+    steps = METHODS[method]
+    if steps is not admm or not kernels.playable(state.price):
+        return steps.turn(retailer, supplier, state, tolerance)
+    # Types, not kinds of them: an agent made from ours may answer in its own way.
+    if type(retailer) is not TransportAgent or type(supplier) is not TransportAgent:
+        return admm.turn(retailer, supplier, state, tolerance)
+    return admm.turn(retailer, supplier, state, tolerance, partial(played.play, retailer, supplier))
 
 
 def solve(
@@ -35,10 +51,10 @@ def solve(
         return ~steps.finished(carry[0], limit)
 
     def body(carry: tuple[Any, Outcome]) -> tuple[Any, Outcome]:
-        state, outcome = steps.turn(retailer, supplier, carry[0], tolerance)
+        state, outcome = turned(method, retailer, supplier, carry[0], tolerance)
         return state, outcome
 
     begun = steps.begin(retailer, supplier)
-    shapes = jax.eval_shape(lambda s: steps.turn(retailer, supplier, s, tolerance)[1], begun)
+    shapes = jax.eval_shape(lambda s: turned(method, retailer, supplier, s, tolerance)[1], begun)
     empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     return jax.lax.while_loop(going, body, (begun, empty))[1]

@@ -25,9 +25,9 @@ from jaxcpp.agents.terms import Terms
 from jaxcpp.agents.toll import Toll
 from jaxcpp.agents.tolled import TolledAgent
 from jaxcpp.agents.transport_agent import TransportAgent
-from jaxcpp.consensus import admm, newton, played
+from jaxcpp.consensus import newton
 from jaxcpp.consensus.outcome import Outcome, proven
-from jaxcpp.consensus.solve import METHODS
+from jaxcpp.consensus.solve import METHODS, turned
 from jaxcpp.fleet import bundle_steps, store
 from jaxcpp.fleet.fees import Charges
 from jaxcpp.fleet.pack import Lanes
@@ -135,15 +135,6 @@ def turn(
     del limit
     retailer, vendor, terms = parties(lane)
     return turned(method, retailer.agent(terms), vendor.agent(terms), state, tolerance)
-
-
-def turned(
-    method: str, buys: Any, ships: TransportAgent, state: Any, tolerance: Money
-) -> tuple[Any, Outcome]:
-    """A turn of a method; where the platform runs both agents and has kernels, rounds of ADMM are theirs."""
-    if method == "admm" and isinstance(buys, TransportAgent) and kernels.playable(state.price):
-        return admm.turn(buys, ships, state, tolerance, partial(played.play, buys, ships))
-    return METHODS[method].turn(buys, ships, state, tolerance)
 
 
 def search(lane: Lanes, state: Any, tolerance: Money, limit: Int[Array, ""]) -> tuple[Any, Outcome]:

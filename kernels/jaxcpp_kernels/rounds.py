@@ -50,7 +50,7 @@ def play(
     if slopes.ndim < 3:
         raise ValueError(f"slopes must end in (2, n, n); got {slopes.shape}")
     batch, nodes = slopes.shape[:-3], slopes.shape[-1]
-    arrays = {}
+    arrays: dict[str, tuple[jax.Array, tuple[int, ...]]] = {}
     for name, side in (("retailer", retailer), ("supplier", supplier)):
         mass = real(f"{name}.mass", side.mass)
         columns = mass.shape[-1] if mass.ndim else 0
