@@ -11,7 +11,7 @@ from bench.stored import Document, rate
 
 TOLERANCE = 1e-3
 """At 1e-4 some contracts answered by sweeps do not end."""
-BATCHES = {"S": 64, "M": 32, "L": 4, "W": 1}
+BATCHES = {"S": 256, "M": 128, "L": 8, "W": 4}
 NAMES = ("jaxcpp-admm", "jaxcpp", "ott-admm")
 
 

@@ -34,7 +34,7 @@ LANES = {"cpu": 512, "gpu": 32_768}
 """Most contracts of a batch, by backend."""
 
 BY_ADMM = 16
-"""Most contracts of a batch by ADMM on a CPU: every round of theirs waits for the batch's slowest answer."""
+"""Most contracts of a batch by ADMM on a CPU without kernels: every round waits for its slowest answer."""
 
 SMALL = {"cpu": 256, "gpu": 8192}
 """Most lanes of a batch where no demand entry is looked at, by backend."""
@@ -62,13 +62,14 @@ class Solved:
 def lanes_per_batch(shape: Shape, contracts: int, settings: Settings) -> int:
     """How many contracts are solved together.
 
-    On a CPU that depends on nothing but the shape and the settings; a device that wants many at once
-    does not get more than twice what there are.
+    On a CPU that depends on nothing but the shape, the settings and whether there are kernels; a device that
+    wants many at once does not get more than twice what there are.
     """
     if settings.batch is not None:
         return _shared_out(settings.batch)
     entries = shape.inbound * shape.weeks * (shape.columns + shape.sources * shape.weeks)
-    lanes = BY_ADMM if settings.method == "admm" and _kind() == "cpu" else LANES[_kind()]
+    in_step = settings.method == "admm" and _kind() == "cpu" and kernels.shut()
+    lanes = BY_ADMM if in_step else LANES[_kind()]
     most = int(np.clip(2 ** np.round(np.log2(ENTRIES[_kind()] / entries)), 8, lanes))
     return _shared_out(most if _kind() == "cpu" else min(most, _power(contracts)))
 
