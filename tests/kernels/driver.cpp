@@ -149,6 +149,47 @@ bool ask(Random& random, const Kind& kind, const jaxcpp::Sides& side, int64_t* r
   return true;
 }
 
+// Let both sides of a batch play rounds; false where a promise is broken.
+bool play(Random& random, const Kind& kind, const jaxcpp::Sides& ours, const jaxcpp::Sides& theirs, int64_t* rounds) {
+#ifdef JAXCPP_BLOCK_THREADS
+  return true;  // rounds are played on the processor only
+#else
+  const int64_t count = kind.problems, nodes = kind.places * kind.weeks, length = jaxcpp::talk_length(nodes);
+  Numbers begun = filled(random, kind, count * length, 0.0, 1.0);
+  const Numbers slopes = filled(random, kind, count * 2 * nodes * nodes, -0.5, 0.5);
+  const Numbers last = filled(random, kind, count, 1e-5, 1e-3);
+  Kind untied = kind;  // rounded to nothing, neither means anything
+  untied.ties = false;
+  const Numbers rho = filled(random, untied, count, 0.1, 40.0), epsilon = filled(random, untied, count, 1e-4, 0.1);
+  std::vector<int32_t> limit(count);
+  for (int64_t b = 0; b < count; ++b) {
+    double* scalars = begun.data() + b * length + jaxcpp::kTalkRows * nodes;
+    scalars[0] = rho[b];
+    scalars[1] = epsilon[b];
+    limit[b] = int32_t(whole(random, -1, 25));
+  }
+  Numbers numbers(count * length), learned(count * 2 * nodes * nodes);
+  jaxcpp::Talks batch;
+  batch.problems = count;
+  batch.nodes = nodes;
+  batch.retailer = ours;
+  batch.supplier = theirs;
+  batch.begun = begun.data();
+  batch.begun_slopes = slopes.data();
+  batch.last_epsilon = last.data();
+  batch.rounds = limit.data();
+  batch.numbers = numbers.data();
+  batch.slopes = learned.data();
+  if (!jaxcpp::play(batch, 3)) return false;
+  for (int64_t b = 0; b < count; ++b) {
+    *rounds += std::max(limit[b], 0);
+    for (int64_t i = 0; i < 3 * nodes; ++i)  // proposal, price, plan
+      if (kind.spoiled == 0.0 && !std::isfinite(numbers[b * length + i])) return false;
+  }
+  return true;
+#endif
+}
+
 // Solve one batch; false where what comes out breaks a promise.
 bool run(Random& random, int64_t* rounds) {
   const Kind kind = random_kind(random);
@@ -191,6 +232,7 @@ bool run(Random& random, int64_t* rounds) {
   }
   if (!jaxcpp::solve(batch, 3)) return false;
   if (chance(random, 0.5) && !ask(random, kind, batch.retailer, rounds)) return false;
+  if (!kind.living && chance(random, 0.3) && !play(random, kind, batch.retailer, batch.supplier, rounds)) return false;
   for (const double each : taken)
     if (kind.spoiled == 0.0 && !(each >= 0.0)) return false;
   for (int64_t b = 0; b < count; ++b) {
