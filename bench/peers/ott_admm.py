@@ -30,8 +30,8 @@ from jaxcpp.fleet.programs import parties
 from jaxcpp.transport.proximal import Memory
 
 SWEEPS = 100
-"""Of both marginals, in every answer: of 30, 50, 70 and 100 the fewest with which all of 256 contracts of size
-S and 128 of size M are certified; a coordinator that learns from answers is misled by inexact ones."""
+"""Of both marginals, in every answer: of 30, 50, 70 and 100 the fewest with which all of 256 contracts of
+size S and 128 of size M are certified; a coordinator that learns from answers is misled by inexact ones."""
 MOST_ROUNDS = 800
 AT_ONCE = 4
 """Contracts of a batch, of 4, 8, 16 and 32 the fastest: none ends before its batch's slowest."""
