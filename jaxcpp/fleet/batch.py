@@ -356,7 +356,11 @@ def turns(
     while len(waiting):
         now = waiting[:size]
         index = np.resize(now, size)
-        state, outcome = PROGRAMS(step, *store.take((*lanes, states), index), tolerance, limit, static=static)
+        *some, state = store.take((*lanes, states), index)
+        if len(now) < size:  # nobody searches for those who fill the batch up
+            state = eqx.tree_at(lambda s: s.done, state, state.done | (np.arange(size) >= len(now)))
+            index[len(now) :] = store.NOWHERE
+        state, outcome = PROGRAMS(step, *some, state, tolerance, limit, static=static)
         states = store.put(states, state, index, count)
         outcomes = store.put(outcomes, outcome, index, count)
         certified = outcome.certified(settings.tolerance)

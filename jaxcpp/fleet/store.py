@@ -14,6 +14,9 @@ import numpy as np
 
 from jaxcpp.fleet.contracts import Index
 
+NOWHERE = np.iinfo(np.int32).max
+"""Index of a lane that only fills its batch up."""
+
 
 def devices() -> list[jax.Device]:
     """What the lanes of a batch are shared out over: the device chosen, or all that there are here."""
@@ -54,8 +57,8 @@ def mine(tree: Any) -> Any:
 def put(into: Any, batch: Any, index: Index, lanes: int) -> Any:
     """`into` with some of its `lanes` replaced by those of a batch; the old tree is not to be used again.
 
-    Where there is no `into` yet, its other lanes are zero. Indices that come more than once must come
-    with the same values.
+    Where there is no `into` yet, its other lanes are zero. What belongs `NOWHERE` is dropped; other indices
+    that come more than once must come with the same values.
     """
     away_from_host = isinstance(jax.tree.leaves(batch)[0], jax.Array)
     if away_from_host and len(index) == lanes and bool(np.all(index == np.arange(lanes))):
@@ -65,8 +68,10 @@ def put(into: Any, batch: Any, index: Index, lanes: int) -> Any:
         into = jax.tree.map(lambda leaf: zeros((lanes, *leaf.shape[1:]), leaf.dtype), batch)
     if away_from_host:
         return _scatter(into, batch, np.asarray(index, np.int32))
+    kept = index < NOWHERE
+    some: Index | slice = slice(None) if kept.all() else np.flatnonzero(kept)
     for target, source in zip(jax.tree.leaves(into), jax.tree.leaves(batch), strict=True):
-        target[index] = source
+        target[index[some]] = source[some]
     return into
 
 
@@ -82,4 +87,4 @@ def _gather(tree: Any, index: jax.Array) -> Any:
 
 @jax.jit
 def _scatter(into: Any, batch: Any, index: jax.Array) -> Any:
-    return jax.tree.map(lambda leaf, new: leaf.at[index].set(new), into, batch)
+    return jax.tree.map(lambda leaf, new: leaf.at[index].set(new, mode="drop"), into, batch)

@@ -9,6 +9,7 @@ from jaxcpp.agents import Retailer, Supplier
 from jaxcpp.agents.protocol import Agent
 from jaxcpp.consensus.solve import solve
 from jaxcpp.mechanism.terms import frame, money
+from jaxcpp.transport import kernels
 
 ALLOWED = {
     "quote", "respond", "propose", "confirm", "bound", "memory", "best_response", "value_and_gradient",
@@ -62,7 +63,9 @@ def test_the_protocol_is_what_the_trap_lets_pass():
 
 
 @pytest.mark.parametrize("method", ["newton", "admm"])
-def test_the_coordinator_sees_answers_only(method):
+def test_the_coordinator_sees_answers_only(method, monkeypatch):
+    # Without traps our own agents' rounds may be played natively: the same, but not to the last digit.
+    monkeypatch.setattr(kernels, "playable", lambda _: False)
     retailer, supplier = agents()
     asked_retailer: list[str] = []
     asked_supplier: list[str] = []

@@ -10,6 +10,7 @@ import pytest
 from jaxcpp.fleet.batch import lanes_per_batch, lanes_per_small_batch
 from jaxcpp.fleet.pack import Shape
 from jaxcpp.fleet.settings import Settings
+from jaxcpp.transport import kernels
 
 SMALL = Shape(inbound=8, weeks=1, columns=32, sources=1, stocked=False)
 WEEKS = Shape(inbound=40, weeks=6, columns=360, sources=8, stocked=False)
@@ -24,8 +25,11 @@ def test_large_contracts_go_in_small_batches():
     assert lanes_per_small_batch(WEEKS, 16) <= 16
 
 
-def test_contracts_by_admm_wait_for_few_others():
+def test_contracts_by_admm_wait_for_few_others_where_they_go_in_step(monkeypatch):
     by_admm = Settings(method="admm")
+    monkeypatch.setattr(kernels, "shut", lambda: "")
+    assert lanes_per_batch(SMALL, 1000, by_admm) == lanes_per_batch(SMALL, 1000, Settings())
+    monkeypatch.setattr(kernels, "shut", lambda: "there are none")
     assert lanes_per_batch(SMALL, 1000, by_admm) < lanes_per_batch(SMALL, 1000, Settings()) // 8
     assert lanes_per_batch(WEEKS, 1000, by_admm) == lanes_per_batch(WEEKS, 1000, Settings())
     assert lanes_per_batch(SMALL, 1000, replace(by_admm, batch=64)) == 64  # who asks for more gets it

@@ -32,6 +32,8 @@ def test_some_lanes_taken_and_put_back(place):
     fresh = store.put(None, taken, index, 7)
     np.testing.assert_array_equal(fresh["a"], [0.0, 1.0, 0.0, 0.0, 4.0, 0.0, 0.0])
     np.testing.assert_array_equal(tree["a"], np.arange(6.0))
+    filled_up = store.put(store.mine(tree), taken, np.array([0, store.NOWHERE, store.NOWHERE]), 6)
+    np.testing.assert_array_equal(filled_up["a"], [4.0, 1.0, 2.0, 3.0, 4.0, 5.0])
 
 
 def test_all_lanes_in_order_are_the_tree_itself_on_a_device(monkeypatch):
