@@ -33,8 +33,11 @@ CPU few enough to stay in cache, elsewhere to fit in memory a few dozen times.""
 LANES = {"cpu": 512, "gpu": 32_768}
 """Most contracts of a batch, by backend."""
 
-BY_ADMM = 16
+IN_STEP = 16
 """Most contracts of a batch by ADMM on a CPU without kernels: every round waits for its slowest answer."""
+
+IN_TURNS = 64
+"""With kernels: a turn waits for its slowest contract, and those that fill a batch up are judged too."""
 
 SMALL = {"cpu": 256, "gpu": 8192}
 """Most lanes of a batch where no demand entry is looked at, by backend."""
@@ -68,8 +71,9 @@ def lanes_per_batch(shape: Shape, contracts: int, settings: Settings) -> int:
     if settings.batch is not None:
         return _shared_out(settings.batch)
     entries = shape.inbound * shape.weeks * (shape.columns + shape.sources * shape.weeks)
-    in_step = settings.method == "admm" and _kind() == "cpu" and kernels.shut()
-    lanes = BY_ADMM if in_step else LANES[_kind()]
+    lanes = LANES[_kind()]
+    if settings.method == "admm" and _kind() == "cpu":
+        lanes = IN_STEP if kernels.shut() else IN_TURNS
     most = int(np.clip(2 ** np.round(np.log2(ENTRIES[_kind()] / entries)), 8, lanes))
     return _shared_out(most if _kind() == "cpu" else min(most, _power(contracts)))
 

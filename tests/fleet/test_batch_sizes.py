@@ -25,12 +25,11 @@ def test_large_contracts_go_in_small_batches():
     assert lanes_per_small_batch(WEEKS, 16) <= 16
 
 
-def test_contracts_by_admm_wait_for_few_others_where_they_go_in_step(monkeypatch):
+@pytest.mark.parametrize(("shut", "share"), [("", 4), ("there are none", 16)])
+def test_contracts_by_admm_wait_for_few_others(shut, share, monkeypatch):
+    monkeypatch.setattr(kernels, "shut", lambda: shut)
     by_admm = Settings(method="admm")
-    monkeypatch.setattr(kernels, "shut", lambda: "")
-    assert lanes_per_batch(SMALL, 1000, by_admm) == lanes_per_batch(SMALL, 1000, Settings())
-    monkeypatch.setattr(kernels, "shut", lambda: "there are none")
-    assert lanes_per_batch(SMALL, 1000, by_admm) < lanes_per_batch(SMALL, 1000, Settings()) // 8
+    assert lanes_per_batch(SMALL, 1000, by_admm) < lanes_per_batch(SMALL, 1000, Settings()) // share
     assert lanes_per_batch(WEEKS, 1000, by_admm) == lanes_per_batch(WEEKS, 1000, Settings())
     assert lanes_per_batch(SMALL, 1000, replace(by_admm, batch=64)) == 64  # who asks for more gets it
 
