@@ -42,6 +42,10 @@ LEAVE_STAGE = 0.03
 """Residual (of a volume of 1) at which the smoothing is lowered,"""
 SETTLED_STAGE = 1.0
 """and never before it is below the smoothing times this."""
+ASTRAY = 0.3
+"""Residual at which the smoothing is raised again,"""
+ASTRAY_AFTER = 20
+"""after so many rounds of a stage: where answers are sharp and far from each other, lines say nothing."""
 LAST_EPSILON = 0.2
 """Of the gap asked for: a smoothing below this is not what keeps a certificate wide."""
 ACCURACY = 0.03
@@ -132,18 +136,21 @@ def advance(
     moves = 0.5 * jnp.stack([low + high, rho * (high - low)]) - jnp.stack([proposal, price])
     share = jnp.minimum(1.0, LONGEST / jnp.maximum(jnp.max(jnp.abs(moves[1])), LONGEST))
     following = jnp.concatenate([proposal, price]) + share * moves.reshape(-1)
-    stage = jnp.where(lower, 0, state.stage + 1)
+    higher = (state.stage >= ASTRAY_AFTER) & (residual > ASTRAY) & (epsilon < FIRST_EPSILON)
+    changed = lower | higher
+    stage = jnp.where(changed, 0, state.stage + 1)
     # Answers under another weight are no answers to what is asked now.
     anew = stage % BOLDER == 0
-    lowered = jnp.where(lower, jnp.maximum(SHRINK * epsilon, last_epsilon), epsilon)
-    ahead = jnp.where(lower, _ahead(state, following, lowered), following)
+    raised = jnp.where(higher, jnp.minimum(epsilon / SHRINK, FIRST_EPSILON), epsilon)
+    then = jnp.where(lower, jnp.maximum(SHRINK * epsilon, last_epsilon), raised)
+    ahead = jnp.where(lower, _ahead(state, following, then), following)
     return AdmmState(
         proposal=ahead[: price.shape[0]], price=ahead[price.shape[0] :], plan=taken,
-        rho=_softened(state.rho, lowered / epsilon), epsilon=lowered,
-        residual=jnp.where(lower, 1.0, residual), stage=stage,
+        rho=_softened(state.rho, then / epsilon), epsilon=then,
+        residual=jnp.where(changed, 1.0, residual), stage=stage,
         taking=reflections.set_aside(taking, anew), shipping=reflections.set_aside(shipping, anew),
-        left=jnp.where(lower, following, state.left),
-        left_epsilon=jnp.where(lower, epsilon, state.left_epsilon),
+        left=jnp.where(changed, following, state.left),
+        left_epsilon=jnp.where(lower, epsilon, jnp.where(higher, 0.0, state.left_epsilon)),
         retailer=own, supplier=other, rounds=state.rounds + 1, done=state.done,
     )  # fmt: skip
 

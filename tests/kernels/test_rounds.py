@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jaxcpp_kernels as native
@@ -77,6 +78,29 @@ def test_many_rounds_end_where_the_twins_do(kind):
     np.testing.assert_allclose(found.epsilon, LAST)
     assert np.all(np.asarray(found.residual) < 1e-6), found.residual
     np.testing.assert_allclose(found.plan, wanted.plan, atol=1e-5)
+
+
+def test_who_is_astray_begins_smoother_and_dares_less(some):
+    """Sharp answers to a price that is far off, and a stage that has dared more already."""
+    both, state = some
+    lost = eqx.tree_at(
+        lambda s: (s.price, s.epsilon, s.stage),
+        state,
+        (
+            np.asarray(state.price) + 3.0 * np.cos(np.arange(6.0)),
+            jnp.full(LANES, 1e-3),
+            jnp.full(LANES, 25, jnp.int32),
+        ),
+    )
+    found, wanted = ours(both, lost, rounds_of(1)), twin(both, lost, 1)
+    for state in (found, wanted):
+        np.testing.assert_allclose(state.epsilon, 10 * 1e-3)
+        np.testing.assert_allclose(state.rho, np.sqrt(10) * lost.rho)
+        np.testing.assert_array_equal(state.stage, 0)
+        np.testing.assert_array_equal(state.left_epsilon, 0.0)
+    np.testing.assert_allclose(found.price, wanted.price, atol=1e-2)
+    ended = ours(both, found, rounds_of(300))
+    assert np.all(np.asarray(ended.residual) < 1e-6), ended.residual
 
 
 @pytest.fixture(scope="module")

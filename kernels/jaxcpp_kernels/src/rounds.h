@@ -14,6 +14,8 @@ constexpr int kShortenings = 8;          // squarings on the way to the longest 
 constexpr double kAnswerAccuracy = 0.03; // of the residual
 constexpr double kLeast = 1e-11, kMost = 1e-3;
 constexpr double kLeaveResidual = 0.03, kSettledResidual = 1.0, kShrinkStage = 0.1;
+constexpr double kFirstEpsilon = 0.1, kAstray = 0.3;
+constexpr int64_t kAstrayAfter = 20;
 constexpr double kLongestMove = 0.5;     // of a price, of the cost scale
 constexpr int64_t kBolder = 10, kDares = 6;  // rounds of a stage; how often it dares more before it begins again
 constexpr double kWeightier = 2.0, kSurer = 0.6;
@@ -277,25 +279,28 @@ inline bool play(Rounds* self, double last_epsilon) {
   follow_lines(self, rho, 1.0 - doubt);
   const bool lower =
       self->residual < least(kLeaveResidual, kSettledResidual * self->epsilon) && self->epsilon > last_epsilon;
+  // Where answers are sharp and far from each other, lines say nothing.
+  const bool higher = self->stage >= kAstrayAfter && self->residual > kAstray && self->epsilon < kFirstEpsilon;
   double share = 0.0;
-  double lowered = self->epsilon;
+  double epsilon = self->epsilon;
+  if (higher) epsilon = least(epsilon / kShrinkStage, kFirstEpsilon);
   if (lower) {
-    lowered = most(kShrinkStage * self->epsilon, last_epsilon);
-    if (self->left_epsilon > 0.0) share = (lowered - self->epsilon) / (self->epsilon - self->left_epsilon);
+    epsilon = most(kShrinkStage * epsilon, last_epsilon);
+    if (self->left_epsilon > 0.0) share = (epsilon - self->epsilon) / (self->epsilon - self->left_epsilon);
   }
   const double *plan = self->following, *price = self->following + self->stride;
   for (int i = 0; i < n; ++i) {
     self->proposal[i] = plan[i] + share * (plan[i] - self->left[i]);
     self->price[i] = price[i] + share * (price[i] - self->left[i + self->stride]);
   }
-  self->stage = lower ? 0 : self->stage + 1;
+  self->stage = lower || higher ? 0 : self->stage + 1;
   // Answers under another weight are no answers to what is asked now.
   if (self->stage % kBolder == 0) self->taking.known = self->shipping.known = false;
-  if (!lower) return true;
+  if (!lower && !higher) return true;
   memcpy(self->left, self->following, 2 * sizeof(double) * self->stride);
-  self->left_epsilon = self->epsilon;
-  self->rho *= __builtin_sqrt(lowered / self->epsilon);
-  self->epsilon = lowered;
+  self->left_epsilon = lower ? self->epsilon : 0.0;
+  self->rho *= __builtin_sqrt(epsilon / self->epsilon);
+  self->epsilon = epsilon;
   self->residual = 1.0;
   return true;
 }
