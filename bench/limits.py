@@ -6,7 +6,8 @@ Two counts, both of what the textbook method would do, so that they can be check
 - operations: in every round, each lane of both parties weighed once (a difference, a product, an exponential
   counted as one, two sums), the slopes' products of a symmetric matrix, and its Cholesky factor.
 
-Lanes that carry nothing need not be weighed: a search that leaves them out can exceed the second share.
+Lanes that carry nothing need not be weighed, and a round of the kernel's exact search needs neither
+exponentials nor a factor: a second share above one says how much less than the textbook's was done.
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ from bench.limits import numbers
 from bench.memory import forget_peak, held_megabytes, peak_megabytes
 from bench.stored import Document, Row, document
 
+LONG_ENOUGH = 0.5
+"""Seconds that a point is timed for at least: a few milliseconds once say little."""
 DIFFERENT = 1024
 PROBLEMS = tuple(Case(10 * k, 25 * k, max(5 * k // 2, 1)) for k in (1, 2, 4, 8))
 AT_ONCE = 64  # contracts of each problem size
@@ -96,7 +98,7 @@ def measured(case: dict[str, Any], batch: int, repeats: int, tolerance: float = 
     forget_peak()  # of making the arrays
     before = held_megabytes()
     worked = time.process_time()
-    for _ in range(repeats):
+    while len(spent) < repeats or sum(spent) < LONG_ENOUGH:
         begun = time.perf_counter()
         solved = solve_in_parts(bucket, settings, silent)
         spent.append(time.perf_counter() - begun)
@@ -110,7 +112,7 @@ def measured(case: dict[str, Any], batch: int, repeats: int, tolerance: float = 
         "certified": float(np.mean(np.asarray(contract.code) != NOT_CONVERGED)),
         "rounds": spread(np.asarray(contract.rounds)),
         "solve": spent,
-        "work": worked / repeats,
+        "work": worked / len(spent),
         "compile": max(first - statistics.median(spent) * min(1.0, len(few) / batch), 0.0),
         "numbers": numbers(Case(**case)),
         "megabytes": peak_megabytes(),

@@ -71,7 +71,7 @@ PEERS = {
         most={"S": 512, "M": 256, "L": 16, "W": 8}, tolerances="each",
     ),
     "ott-admm": Peer(
-        "bench.peers.ott_admm", "ott", "OTT-JAX in ADMM", most={"S": 64, "M": 32, "L": 4, "W": 1},
+        "bench.peers.ott_admm", "ott", "OTT-JAX in ADMM", most={"S": 256, "M": 128, "L": 8, "W": 4},
         exact=False, tolerances="each",
     ),
 }  # fmt: skip
