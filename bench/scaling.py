@@ -93,7 +93,8 @@ def measured(case: dict[str, Any], batch: int, repeats: int, tolerance: float = 
     few = generate(Case(**case), min(batch, DIFFERENT))
     begun = time.perf_counter()
     solve_in_parts(bucket_of(few), settings, silent)
-    first, spent = time.perf_counter() - begun, []
+    first = time.perf_counter() - begun
+    spent: list[float] = []
     bucket = bucket_of(few.some(np.resize(np.arange(len(few)), batch)))
     forget_peak()  # of making the arrays
     before = held_megabytes()
