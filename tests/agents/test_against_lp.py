@@ -174,6 +174,7 @@ def test_the_value_is_the_cost_and_the_gradient_what_a_unit_more_saves(side):
     assert compared >= COUNT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", SIDES)
 def test_a_confirmation_is_reached_by_flows_wherever_the_price_is(side):
     """Near any price, the confirmed cost is that of flows that exist: never below the cheapest."""

@@ -38,6 +38,7 @@ def test_section_7_7(ask, tmp_path):
     assert [row["price"] for row in rows] == pytest.approx([0, 0, 60, 70, 80, 90], abs=CENT)
 
 
+@pytest.mark.slow
 def test_plans_of_a_csv_file_and_those_nobody_can_carry_out(ask, tmp_path):
     file = tmp_path / "wishes.csv"
     file.write_text("plan_id,inbound_id,units\nall,dock-2,100\nmuch,dock-1,500\n")

@@ -198,6 +198,7 @@ def test_weeks_with_one_missing_between_are_not_gone_on_from(tmp_path):
         begin_roll(tmp_path, info, resume=True)
 
 
+@pytest.mark.slow
 def test_capacity_that_falls_unforeseen_is_settled_in_words_and_currency(run, tmp_path):
     """Expected to stay at 20, it is 5 in week 1: 15 of the 20 on record are lost, at 20 + 1 - 3 each.
 

@@ -87,6 +87,7 @@ def test_no_bucket(store):
     [(True, None, "see to the credentials"), (False, 9, "nothing answers there")],
     ids=["not let in", "nobody there"],
 )
+@pytest.mark.slow
 def test_what_to_do_is_said(store, tmp_path, strict, port, words):
     address = store._replace(port=port or store.port).address("run")
     if strict:

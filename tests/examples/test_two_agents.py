@@ -8,18 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "examples" / "two_agents.py"
 SAME = """
 import numpy as np
-import pytest
-
-pytestmark = pytest.mark.slow
 assert np.allclose(contract.plan, [10, 90], atol=1e-3) and contract.status == "accepted"
 assert np.allclose([contract.gain, contract.price], [120, 80], atol=0.005)
 """
 
 
+@pytest.mark.slow
 def test_two_agents_and_the_block_of_the_readme() -> None:
     block = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
     done = subprocess.run(

@@ -15,6 +15,8 @@ from tests.oracles.problem import Floats, Problem
 EXACT = 1e-7
 """Of a contract's volume: what rounding may move."""
 
+pytestmark = pytest.mark.slow  # a whole fleet with its flows
+
 Shipments = tuple[Floats, Floats]
 
 

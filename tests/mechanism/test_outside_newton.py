@@ -132,6 +132,7 @@ def test_answers_that_lead_astray_make_no_price_wrong(spoil):
     is_sound(contracts)
 
 
+@pytest.mark.slow
 def test_a_slope_that_is_no_number_fails_its_own_contract_alone():
     lane = int(np.flatnonzero(sound().status == "accepted")[0])
 

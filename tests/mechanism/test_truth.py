@@ -147,6 +147,7 @@ def test_voluntary_orders_are_the_suppliers_best_part_of_them():
     assert parts >= LANES // 4
 
 
+@pytest.mark.slow
 def test_a_fee_charged_afterwards_pays_for_lies():
     """The ex-post ROI fee is on no schedule: some lie gains far more than any certificate allows."""
     gained = []

@@ -157,6 +157,7 @@ def test_a_vendor_that_dies(fleet, authority, serve, connect):
     assert vendor.questions == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "fault"), [(np.nan, "not_finite"), (-1.0, "negative_units")])
 def test_a_number_that_cannot_be_fails_its_own_contract(plan, number, fault):
     class Wrong(Later):

@@ -108,6 +108,7 @@ def test_at_every_width(served, tmp_path):
         assert page["texts"]
 
 
+@pytest.mark.slow
 def test_what_the_policy_forbids_would_be_seen(served, tmp_path):
     folder, host, asked = served
     text = (folder / "report.html").read_text()
@@ -119,6 +120,7 @@ def test_what_the_policy_forbids_would_be_seen(served, tmp_path):
     assert found["390"]["wide"] > found["390"]["seen"]
 
 
+@pytest.mark.slow
 def test_it_prints(served, tmp_path):
     _, host, _ = served
     browse(f"{host}/report.html", tmp_path / "profile", f"--print-to-pdf={tmp_path / 'page.pdf'}")
