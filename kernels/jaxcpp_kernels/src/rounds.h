@@ -37,7 +37,7 @@ struct Rounds {
   int n, stride;
   double *proposal, *price, *negative;      // (stride)
   double *left, *following;                 // (2 stride)
-  double *system, *step, *right, *over;     // (n, stride + a column), (stride)
+  double *system, *step, *right, *over;     // (n, stride), (stride)
   double rho, epsilon, residual, left_epsilon;
   int64_t stage;                            // rounds of this smoothing
 };
