@@ -128,7 +128,7 @@ def build(library: Path = LIBRARY) -> Path:
             flags += [f'-DJAXCPP_FINGERPRINT="{fingerprint()}"', "-isystem", str(include)]
             rest = [
                 pool.submit(_compile, command, flags, name, out / f"{name}.o")
-                for name in ("batch.cpp", "ffi.cpp", "answers_ffi.cpp")
+                for name in ("batch.cpp", "ffi.cpp", "answers_ffi.cpp", "rounds_ffi.cpp")
             ]
             objects = [*copies, *(each.result() for each in rest)]
         _run([*command, "-shared", "-pthread", "-o", str(out / library.name), *map(str, objects)])

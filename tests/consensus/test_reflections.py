@@ -82,7 +82,7 @@ def test_two_known_agents_agree_at_the_next_question():
     for slope, shift in zip(slopes, shifts, strict=True):
         asked = jnp.asarray(rng.normal(size=N))
         both.append(reflections.Learned(slope, asked, slope @ asked + shift, jnp.ones((), bool)))
-    low, high = reflections.crossing(*both, TRUSTED)
+    low, high = reflections.crossing(both[0], both[1], TRUSTED)
     np.testing.assert_allclose(slopes[0] @ low + shifts[0], high, atol=1e-10)
     np.testing.assert_allclose(slopes[1] @ high + shifts[1], low, atol=1e-10)
 
