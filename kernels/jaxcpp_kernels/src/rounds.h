@@ -306,13 +306,12 @@ inline bool play(Rounds* self, double last_epsilon) {
 }
 
 // Vectors of the state in the order of `Talk::numbers`, and their rows here.
-inline int rows_of(Rounds* self, double* rows[]) {
+inline void rows_of(Rounds* self, double* rows[]) {
   Learner &one = self->taking, &other = self->shipping;
   double* const all[] = {self->proposal, self->price,   one.plan,   self->left,  self->left + self->stride, one.asked,
                          one.heard,      other.asked, other.heard, one.behind, other.behind};
   static_assert(sizeof all / sizeof *all == kTalkRows, "a row for each vector of the state");
   memcpy(rows, all, sizeof all);
-  return kTalkRows;
 }
 
 inline void zero_padding(Rounds* self) {
